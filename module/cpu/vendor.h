@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: the vendor seam
+ *
+ * What VT-x and AMD-V do differently, and nothing else: how to enter, to decode, to load and store a register
+ * group, to inject an event. What a bit means, which MSR exists and which exit goes where is common code.
+ * All operations are mandatory.
+ */
+#ifndef VMLET_VENDOR_H
+#define VMLET_VENDOR_H
+
+#include "../vmlet.h"
+
+/**
+ * struct vmlet_pt_format - bits of a nested page table entry
+ * @present:	any of these set: the entry is present
+ * @table:	flags of an entry that points to a table
+ * @leaf:	flags of every leaf: read, user, memory type
+ * @write, @exec, @noexec: right to write; to execute (0: given unless @noexec)
+ * @accessed, @dirty: set by the CPU; 0 where it does not
+ * @huge:	leaf above the lowest level
+ */
+struct vmlet_pt_format {
+	u64 present, table, leaf, write, exec, noexec, accessed, dirty, huge;
+};
+
+/* Events as they are injected. */
+enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ };
+
+/**
+ * struct vmlet_vendor - operations and facts of one vendor
+ * @name:	"VT-x" or "AMD-V", for messages
+ * @pt:		nested page table format
+ * @vcpu_size:	size of the vendor's vCPU structure, which begins with struct vmlet_vcpu
+ * @huge_levels: largest leaf: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB; valid after @setup
+ * @supported:	0, or -errno after one line in the log that names cause and remedy
+ * @setup:	once per load, before any CPU is switched on; @unsetup undoes it
+ * @cpu_on:	switch virtualization on in this CPU, interrupts off; -EBUSY: somebody else owns it
+ * @cpu_off:	switch off what @cpu_on switched on, interrupts off
+ * @vcpu_init:	allocate and fill the vendor's part; @vcpu_destroy undoes it, on any state
+ * @set_root:	nested page tables start at this host-physical address
+ * @fetch:	bring groups from hardware into the vCPU; any context that may hold vcpu->mutex;
+ *		inside the guest section with interrupts off, otherwise with them on
+ * @load:	begin of the guest section, preemption off, interrupts on: state of this vCPU onto this CPU
+ * @put:	end of the guest section: the host's state back
+ * @run:	the inner loop, interrupts off; returns as a fast handler does, VMLET_SLOW if the slow one is due
+ * @inject:	deliver at the next entry; @error where @has_error
+ * @window:	exit, or do not exit, as soon as an interrupt or an NMI can be delivered
+ * @flush_tlb:	forget this vCPU's translations at the next entry; guest section
+ * @cpuid_changed: features the guest has have changed; adjust intercepts
+ * @hw_msr:	true: @nr of vcpu->msr[] may be accessed by the guest without exit
+ */
+struct vmlet_vendor {
+	const char *name;
+	const struct vmlet_pt_format *pt;
+	size_t vcpu_size;
+	int (*huge_levels)(void);
+	int (*supported)(void);
+	int (*setup)(void);
+	void (*unsetup)(void);
+	int (*cpu_on)(void);
+	void (*cpu_off)(void);
+	int (*vcpu_init)(struct vmlet_vcpu *vcpu);
+	void (*vcpu_destroy)(struct vmlet_vcpu *vcpu);
+	void (*set_root)(struct vmlet_vcpu *vcpu, hpa_t root);
+	void (*fetch)(struct vmlet_vcpu *vcpu, u32 groups);
+	void (*load)(struct vmlet_vcpu *vcpu);
+	void (*put)(struct vmlet_vcpu *vcpu);
+	int (*run)(struct vmlet_vcpu *vcpu);
+	void (*inject)(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error);
+	void (*window)(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
+	void (*flush_tlb)(struct vmlet_vcpu *vcpu);
+	void (*cpuid_changed)(struct vmlet_vcpu *vcpu);
+};
+
+extern const struct vmlet_vendor vmlet_svm, vmlet_vmx;
+
+/* Accessors of register groups. */
+static inline void vmlet_need(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	groups &= ~vcpu->avail;
+	if (groups)
+		vmlet_vendor->fetch(vcpu, groups);
+}
+
+/* Before writing to part of a group: have the rest of it, and flush it later. */
+static inline void vmlet_touch(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	vmlet_need(vcpu, groups);
+	vcpu->dirty |= groups;
+}
+
+/* Before writing all of a group: no need to have what it held. */
+static inline void vmlet_replace(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	vcpu->avail |= groups;
+	vcpu->dirty |= groups;
+}
+
+static inline u64 vmlet_rip(struct vmlet_vcpu *vcpu)
+{
+	vmlet_need(vcpu, VMLET_G_RIP);
+	return vcpu->rip;
+}
+
+static inline u64 vmlet_rflags(struct vmlet_vcpu *vcpu)
+{
+	vmlet_need(vcpu, VMLET_G_RFLAGS);
+	return vcpu->rflags;
+}
+
+static inline u64 vmlet_gpr(struct vmlet_vcpu *vcpu, unsigned int nr)
+{
+	if (nr == VMLET_RSP)
+		vmlet_need(vcpu, VMLET_G_RSP);
+	return vcpu->regs[nr];
+}
+
+static inline void vmlet_gpr_set(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
+{
+	if (nr == VMLET_RSP)
+		vmlet_replace(vcpu, VMLET_G_RSP);
+	vcpu->regs[nr] = value;
+}
+
+static inline void vmlet_rip_set(struct vmlet_vcpu *vcpu, u64 rip)
+{
+	vmlet_replace(vcpu, VMLET_G_RIP);
+	vcpu->rip = rip;
+}
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: guest memory
+ *
+ * Guest-physical memory is process memory of the VM's owner, described by slots. slots.c keeps the slots,
+ * fault.c maps pages on demand, pt.c is the one walker of nested page tables, notifier.c follows the
+ * owner's address space, guest.c reads and writes guest memory and walks the guest's own page tables.
+ * Nothing is pinned.
+ */
+#ifndef VMLET_MEM_H
+#define VMLET_MEM_H
+
+#include "../vmlet.h"
+
+#define VMLET_MAX_SLOTS		32764	/* as many as KVM */
+
+/* One memory slot: immutable once it is in a set of slots. */
+struct vmlet_slot {
+	gfn_t base_gfn;
+	u64 npages;
+	hva_t hva;
+	u32 id;
+	u32 flags;		/* KVM_MEM_* */
+};
+
+/* All slots of a VM, sorted by GFN: found in O(log n), replaced as a whole. */
+struct vmlet_slots {
+	unsigned int count;
+	struct vmlet_slot *slot[] __counted_by(count);
+};
+
+/* A guest page fault found by a software walk: what the guest's #PF will say. */
+struct vmlet_pf {
+	u64 address;
+	u32 error;
+};
+
+int vmlet_mem_init(struct vmlet_vm *vm);
+void vmlet_mem_destroy(struct vmlet_vm *vm);
+
+/* KVM_SET_USER_MEMORY_REGION and REGION2; errors as KVM's: -EINVAL, -EEXIST, -ENOMEM. */
+int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_region2 *region);
+struct vmlet_slot *vmlet_slot_find(const struct vmlet_slots *slots, gfn_t gfn);
+
+/* Map the page of @gpa. VMLET_RESUME; -ENXIO: no memory there, or a write to a read-only slot; -EFAULT; -EINTR... */
+int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access);
+
+/* Guest memory by GPA. 0; -ENXIO: no memory there (or read-only, for a write): MMIO; -EFAULT: unmapped in the process. */
+int vmlet_mem_read(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
+int vmlet_mem_write(struct vmlet_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+
+/*
+ * Translate by the guest's page tables as an access of kind VMLET_ACCESS_* would. 0; -EACCES: the guest gets @pf as #PF;
+ * -EFAULT: the tables are in memory that the process has unmapped. @pf may be NULL.
+ */
+int vmlet_gva_to_gpa(struct vmlet_vcpu *vcpu, gva_t gva, u8 access, gpa_t *gpa, struct vmlet_pf *pf);
+
+/* Drop leaves: rights of [start, end) are gone before these return. */
+void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end);
+void vmlet_flush_all(struct vmlet_vm *vm);
+
+#endif
