@@ -27,6 +27,7 @@
 #include <linux/types.h>
 
 #include "exit/exit.h"
+#include "insn/parse.h"
 
 #define VMLET_MAX_VCPUS		1024
 #define VMLET_MAX_VCPU_ID	4096
@@ -97,9 +98,10 @@ struct vmlet_events {
 	u32 error;
 };
 
+/* The API's own numbers. */
 enum vmlet_intr_shadow {
-	VMLET_SHADOW_STI	= BIT(0),
-	VMLET_SHADOW_MOV_SS	= BIT(1),
+	VMLET_SHADOW_MOV_SS	= 1,	/* KVM_X86_SHADOW_INT_MOV_SS */
+	VMLET_SHADOW_STI	= 2,	/* KVM_X86_SHADOW_INT_STI */
 };
 
 struct vmlet_dt {
@@ -113,6 +115,12 @@ struct vmlet_msr_store {
 	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mc[32 * 4];
 	u64 ucode_rev, arch_caps, platform_info, hwcr, feature_ctl, de_cfg, syscfg;
+};
+
+/* Guest memory of one access: at gpa[0], and what is behind the first @first bytes at gpa[1]. */
+struct vmlet_span {
+	gpa_t gpa[2];
+	u16 len, first;
 };
 
 /**
@@ -171,6 +179,7 @@ struct vmlet_vcpu {
 	struct vmlet_events events;
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer;	/* [m] as the guest sees them */
+	u64 pdpte[4];				/* [m] of PAE paging, for hardware that wants them loaded */
 	u64 apic_base;				/* [m] */
 	struct kvm_segment seg[VMLET_SEGS];	/* [m] */
 	struct vmlet_dt gdt, idt;		/* [m] */
@@ -188,11 +197,13 @@ struct vmlet_vcpu {
 	int mode_cpu;
 	int (*complete)(struct vmlet_vcpu *vcpu);
 	u64 complete_rip;			/* [m] linear RIP of the instruction @complete belongs to */
-	struct {				/* [m] access that userspace is asked to do */
-		u64 gpa;
-		u8 buf[64];
-		u16 len, done;
-		bool write;
+	struct vmlet_insn insn;			/* [m] the instruction that @complete finishes: MMIO, string I/O */
+	struct {				/* [m] its accesses to memory, where userspace does them: insn/mmio.c */
+		const struct vmlet_mmio_op *op;
+		struct vmlet_span src, dst;
+		u64 loaded, result, flags;
+		u8 done, piece;
+		bool storing;
 	} mmio;
 	struct {				/* [m] string or plain port I/O in flight */
 		u16 port;
@@ -226,8 +237,8 @@ struct vmlet_vcpu {
 /* The vendor in use: set before /dev/vmlet appears, never changed. */
 extern const struct vmlet_vendor *vmlet_vendor;
 
-/* main.c: files and their lifetime */
-struct vmlet_vm *vmlet_vm_create(void);
+/* api/: files and their lifetime */
+int vmlet_vm_create(void);
 void vmlet_vm_get(struct vmlet_vm *vm);
 void vmlet_vm_put(struct vmlet_vm *vm);
 int vmlet_vcpu_create(struct vmlet_vm *vm, int id);

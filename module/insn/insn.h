@@ -10,30 +10,6 @@
 
 #include "../vmlet.h"
 
-/**
- * struct vmlet_insn - a decoded instruction
- * @len:	bytes, 1 to 15
- * @bytes:	fetched once
- * @map, @opcode: opcode map (0 one byte, 1 0F, 2 0F38, 3 0F3A) and opcode byte
- * @op_bytes, @ad_bytes: operand and address size: 1, 2, 4, 8
- * @rep:	0, 0xF2 or 0xF3
- * @seg:	segment of the memory operand, enum vmlet_seg
- * @reg:	register named by ModRM.reg with REX.R; @rm: by ModRM.rm with REX.B
- * @has_modrm, @is_mem: ModRM was there; it names memory
- * @ea:		effective address of the memory operand, without segment base
- * @imm:	immediate, sign extended
- */
-struct vmlet_insn {
-	u8 len;
-	u8 bytes[VMLET_INSN_MAX];
-	u8 map, opcode, modrm, rex, rep;
-	u8 op_bytes, ad_bytes;
-	u8 seg, reg, rm;
-	bool has_modrm, is_mem, lock;
-	u64 ea;
-	u64 imm;
-};
-
 /*
  * Fetch and decode the instruction at RIP. VMLET_RESUME: a fault was queued for the guest, enter it; 0: decoded;
  * -EINVAL: unknown to the decoder (@insn->bytes and @insn->len hold what was fetched); -EFAULT: memory gone;
@@ -41,8 +17,31 @@ struct vmlet_insn {
  */
 int vmlet_insn_decode(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn);
 
+/* Register @nr as an operand of @insn, @bytes wide: four bytes zero the upper half, fewer leave the rest alone. */
+u64 vmlet_operand(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes);
+void vmlet_operand_set(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes,
+		       u64 value);
+
 /* Linear address of @len bytes at seg:ea, checked. 0, or VMLET_RESUME: #GP or #SS was queued. */
 int vmlet_linear(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, bool write, gva_t *linear);
+
+/*
+ * Guest memory at seg:ea, at most a page of it, for VMLET_ACCESS_READ, WRITE or both, checked and translated.
+ * 0; VMLET_RESUME: a fault was queued; -errno.
+ */
+int vmlet_span_map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, u8 access,
+		   struct vmlet_span *span);
+
+/* What is behind the first @done bytes: its GPA, and how much is contiguous. */
+unsigned int vmlet_span_piece(const struct vmlet_span *span, unsigned int done, gpa_t *gpa);
+
+/* A string instruction: address in SI or DI, elements to do (1 without REP), and @n elements done. */
+u64 vmlet_string_address(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index);
+u64 vmlet_string_count(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn);
+void vmlet_string_advance(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index, u64 n);
+
+/* Count off @n elements; the instruction ends with the last one. Returns VMLET_RESUME. */
+int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u64 n);
 
 /* Emulate the instruction at RIP that touched @gpa, where no memory is. Slow handler's return value. */
 int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu, gpa_t gpa);
