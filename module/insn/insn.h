@@ -22,8 +22,8 @@ u64 vmlet_operand(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr,
 void vmlet_operand_set(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes,
 		       u64 value);
 
-/* Linear address of @len bytes at seg:ea, checked. 0, or VMLET_RESUME: #GP or #SS was queued. */
-int vmlet_linear(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, bool write, gva_t *linear);
+/* Linear address of @len bytes at seg:ea; whether the segment permits them and the address is canonical. */
+bool vmlet_linear(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, bool write, gva_t *linear);
 
 /*
  * Guest memory at seg:ea, at most a page of it, for VMLET_ACCESS_READ, WRITE or both, checked and translated.

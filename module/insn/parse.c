@@ -122,7 +122,7 @@ enum { BASE_SP = 4, BASE_BP = 5 };
 /* What has been read, and what prefixes have said. */
 struct cursor {
 	struct vmlet_insn *insn;
-	u8 pos, avail, mode_bytes;
+	u8 pos, avail;
 	bool truncated;
 	bool opsize, adsize, seg_override;
 };
@@ -157,7 +157,7 @@ static u8 peek(const struct cursor *c)
 static void override(struct cursor *c, u8 seg)
 {
 	/* 64-bit mode has segments FS and GS only and ignores prefixes that name others. */
-	if (c->mode_bytes == 8 && seg <= SEG_DS)
+	if (c->insn->mode_bytes == 8 && seg <= SEG_DS)
 		return;
 	c->insn->seg = seg;
 	c->seg_override = true;
@@ -200,7 +200,7 @@ static u8 take_prefixes(struct cursor *c)
 			c->insn->rex = 0;
 			continue;
 		}
-		if (c->mode_bytes != 8 || (byte & 0xf0) != 0x40)
+		if (c->insn->mode_bytes != 8 || (byte & 0xf0) != 0x40)
 			return byte;
 		c->insn->rex = byte;
 	}
@@ -213,7 +213,7 @@ static bool is_vex(const struct cursor *c, u8 byte)
 		return (peek(c) & 0x1f) >= 8;
 	if (byte != 0xc4 && byte != 0xc5 && byte != 0x62)
 		return false;
-	return c->mode_bytes == 8 || (peek(c) & 0xc0) == 0xc0;
+	return c->insn->mode_bytes == 8 || (peek(c) & 0xc0) == 0xc0;
 }
 
 static u16 vex_flags(u8 map, u8 opcode)
@@ -237,11 +237,11 @@ static u16 take_vex(struct cursor *c, u8 first)
 	u8 payload = take(c, 1);
 	u8 map = VMLET_MAP_0F;
 
-	if (c->mode_bytes == 8)
+	if (c->insn->mode_bytes == 8)
 		c->insn->rex |= (~payload >> 5) & REX_R;
 	if (first != 0xc5) {
 		map = payload & (first == 0x62 ? 7 : 0x1f);
-		if (c->mode_bytes == 8)
+		if (c->insn->mode_bytes == 8)
 			c->insn->rex |= (~payload >> 5) & (REX_X | REX_B);
 		take(c, first == 0x62 ? 2 : 1);
 	}
@@ -282,18 +282,18 @@ static u16 take_opcode(struct cursor *c)
 static void set_sizes(struct cursor *c, u16 flags)
 {
 	struct vmlet_insn *insn = c->insn;
-	bool is_64 = c->mode_bytes == 8;
+	bool is_64 = insn->mode_bytes == 8;
 
-	insn->ad_bytes = c->mode_bytes;
+	insn->ad_bytes = insn->mode_bytes;
 	if (c->adsize)
-		insn->ad_bytes = c->mode_bytes == 4 ? 2 : 4;
+		insn->ad_bytes = insn->mode_bytes == 4 ? 2 : 4;
 
 	if (flags & BYTE)
 		insn->op_bytes = 1;
 	else if (insn->rex & REX_W || (is_64 && flags & DEF64 && !c->opsize))
 		insn->op_bytes = 8;
 	else
-		insn->op_bytes = c->opsize == (c->mode_bytes == 2) ? 4 : 2;
+		insn->op_bytes = c->opsize == (insn->mode_bytes == 2) ? 4 : 2;
 }
 
 static void set_base(struct cursor *c, u8 base, bool stack)
@@ -335,7 +335,7 @@ static void take_memory32(struct cursor *c, u8 mod, u8 rm)
 		base = sib & 7;
 	}
 	if (mod == 0 && base == 5) {
-		if (rm == 5 && c->mode_bytes == 8)
+		if (rm == 5 && insn->mode_bytes == 8)
 			insn->base = VMLET_REG_RIP;
 		insn->disp = take_signed(c, 4);
 		return;
@@ -387,9 +387,10 @@ static void take_immediates(struct cursor *c, u16 flags)
 
 int vmlet_insn_parse(struct vmlet_insn *insn, unsigned int mode_bytes)
 {
-	struct cursor c = { .insn = insn, .avail = insn->len, .mode_bytes = mode_bytes };
+	struct cursor c = { .insn = insn, .avail = insn->len };
 	u16 flags;
 
+	insn->mode_bytes = mode_bytes;
 	insn->map = VMLET_MAP_ONE;
 	insn->modrm = insn->rex = insn->rep = insn->reg = insn->rm = insn->scale = 0;
 	insn->has_modrm = insn->is_mem = insn->lock = false;

@@ -23,6 +23,7 @@ enum { VMLET_REG_RIP = 0xfe, VMLET_REG_NONE = 0xff };
  * @len:	bytes, 1 to 15
  * @bytes:	fetched once
  * @map, @opcode: opcode map and opcode byte
+ * @mode_bytes:	default address size: 8 in 64-bit mode, otherwise 2 or 4
  * @op_bytes, @ad_bytes: operand and address size: 1, 2, 4, 8
  * @rep:	0, 0xF2 or 0xF3
  * @seg:	segment of the memory operand, enum vmlet_seg; overrides that the mode ignores are ignored
@@ -37,7 +38,7 @@ struct vmlet_insn {
 	u8 len;
 	u8 bytes[VMLET_INSN_MAX];
 	u8 map, opcode, modrm, rex, rep;
-	u8 op_bytes, ad_bytes;
+	u8 mode_bytes, op_bytes, ad_bytes;
 	u8 seg, reg, rm;
 	u8 base, index, scale;
 	bool has_modrm, is_mem, lock;
