@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# `make help` lists the targets. Everything is built in the lab root (see
+# scripts/lab-root) against its kernel, unless KDIR names kernel headers of this
+# machine: then its own compiler builds, for that kernel.
+
+ifeq ($(origin KDIR),undefined)
+lab   := scripts/lab-exec
+KDIR  := /lib/modules/lab/build
+endif
+
+VENDOR ?= svm
+PREFIX ?= /usr/local
+OUT    := $(CURDIR)/build
+jobs   := -j$(shell nproc)
+# A jobserver of ours does not reach into the lab root.
+sub     = MAKEFLAGS= $(lab) $(MAKE) --no-print-directory $(jobs)
+flags   = $(foreach v,W C,$(if $($(v)),$(v)=$($(v))))
+
+# The selftests need the kernel's own harness, which the lab root has.
+all: module runner $(if $(lab),selftests)
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make              build the module, the runner and the selftests
+## make module       the module: module/vmlet.ko [W=1] [C=2]
+module: lab
+	$(sub) -C module KDIR=$(KDIR) $(flags)
+
+## make runner       the runner: build/userspace/vmlet
+runner: lab
+	$(sub) -C userspace OUT=$(OUT)
+
+## make selftests    the selftests: build/selftests/
+selftests: lab
+	$(sub) -C selftests OUT=$(OUT)
+
+##
+## make demo         boot Linux as a guest of vmlet: [VENDOR=svm|vmx|svm-bochs]
+demo: all
+	scripts/demo $(VENDOR)
+
+## make shell-svm    a shell in a lab host: shell-svm, shell-vmx, shell-svm-bochs
+shell-svm shell-vmx shell-svm-bochs: shell-%: all
+	scripts/lab-run $* --time 86400 --tty -- exec sh -i
+
+##
+## make check        build, sparse, checkpatch, selftests everywhere (20 minutes)
+## make check-svm    build and selftests in one kind of lab host: check-svm (AMD-V
+##                   in QEMU), check-vmx (VT-x in Bochs), check-svm-bochs
+check:
+	scripts/check
+check-svm check-vmx check-svm-bochs: check-%:
+	scripts/check $*
+
+## make bench        instructions per exit, vmlet beside stock KVM
+bench: all
+	scripts/bench
+
+##
+## make install      module, udev rule and runner for this machine's kernel, or
+##                   KDIR's: [KDIR=] [PREFIX=/usr/local] [DESTDIR=]
+install:
+	KDIR="$(if $(lab),,$(KDIR))" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
+
+## make clean        remove what was built here (the lab root stays)
+clean: clean-module
+	rm -rf build
+clean-module:
+	find module -name '*.o' -delete -o -name '.*.cmd' -delete -o -name '*.mod' -delete \
+		-o -name '*.mod.c' -delete -o -name '*.ko' -delete -o -name '*.o.d' -delete
+	rm -f module/modules.order module/Module.symvers modules.order Module.symvers
+
+## make lab          make the lab root now (the others do when they need it)
+lab:
+	@$(if $(lab),scripts/lab-root >/dev/null)
+
+## make deps         what the lab needs of this machine
+deps:
+	@echo "Debian 12 or 13 on x86-64, root or sudo, 3 GB of disk in \$${VMLET_CACHE:-~/.cache/vmlet},"
+	@echo "a Debian mirror that apt knows. debootstrap is installed when it is missing."
+
+.PHONY: all help module runner selftests demo check bench install clean lab deps clean-module \
+	shell-svm shell-vmx shell-svm-bochs check-svm check-vmx check-svm-bochs
