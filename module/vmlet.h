@@ -17,6 +17,7 @@
 #ifndef VMLET_H
 #define VMLET_H
 
+#include <linux/cpumask.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
 #include <linux/mmu_notifier.h>
@@ -77,7 +78,9 @@ enum vmlet_group {
 	VMLET_G_MSR	= BIT(7),	/* msr[] */
 	VMLET_G_SHADOW	= BIT(8),	/* int_shadow, nmi_masked */
 	VMLET_G_CR8	= BIT(9),
-	VMLET_G_ALL	= BIT(10) - 1
+	VMLET_G_TSC	= BIT(10),	/* tsc_offset */
+	VMLET_G_MODE	= BIT(11),	/* mode: derived from seg[], read alone because that is cheap; never dirty */
+	VMLET_G_ALL	= BIT(11) - 1	/* all that can be dirty */
 };
 
 /* Events that wait for the next entry: bits of vcpu->events.mask. */
@@ -87,11 +90,12 @@ enum vmlet_event {
 	VMLET_EV_IRQ		= BIT(2),	/* waits for the interrupt window */
 	VMLET_EV_REDO_NMI	= BIT(3),	/* delivery was cut short by an exit: deliver first */
 	VMLET_EV_REDO_IRQ	= BIT(4),
+	VMLET_EV_TRIPLE		= BIT(5),	/* a fault while delivering #DF: the outer loop ends it */
 };
 
 struct vmlet_events {
 	u8 mask;
-	u8 irq;
+	u8 irq, redo_irq;
 	u8 nmi_again;		/* a second NMI while one waits; further ones merge */
 	u8 vector;		/* of the exception */
 	bool has_error;
@@ -133,7 +137,7 @@ struct vmlet_span {
  * @root:	host virtual address of the root page table				[c]
  * @invalidating: MMU notifier ranges being invalidated now				[u]
  * @invalidate_seq: counts finished invalidations					[u]
- * @tlb_gen:	counts reductions of rights; a vCPU behind it flushes before entry	[a]
+ * @tlb_gen:	counts reductions of rights; a vCPU whose own differs flushes before entry	[a]
  */
 struct vmlet_vm {
 	refcount_t users;
@@ -152,6 +156,7 @@ struct vmlet_vm {
 	unsigned long invalidating;
 	unsigned long invalidate_seq;
 	unsigned long invalidate_start, invalidate_end;	/* [u] hva range while @invalidating */
+	struct cpumask flush_cpus;			/* [u] CPUs that a flush waits for */
 	atomic64_t tlb_gen;
 
 	u64 tss_addr;		/* [l] accepted for the API's sake: unrestricted guest needs none */
@@ -185,18 +190,21 @@ struct vmlet_vcpu {
 	struct vmlet_dt gdt, idt;		/* [m] */
 	u64 dr[4], dr6, dr7;			/* [m] */
 	u64 msr[VMLET_HW_MSRS];			/* [m] */
+	struct {				/* [m] VMLET_G_MODE; stale while VMLET_G_SEGS is available */
+		u8 ss_dpl;
+		bool cs_l, cs_db;
+	} mode;
 	u64 xcr0;				/* [m] */
 	u8 int_shadow;				/* [m] enum vmlet_intr_shadow */
 	bool nmi_masked;			/* [m] */
 	bool want_window;			/* [m] run->request_interrupt_window, read once */
 	bool waits_sipi;			/* [m] always false while there is no local APIC */
 	u64 tsc_offset;				/* [m] */
-	u64 tlb_gen;				/* [o] */
+	u64 tlb_gen;				/* [m] vm->tlb_gen at the last flush */
 	int last_cpu;
 
 	int mode_cpu;
 	int (*complete)(struct vmlet_vcpu *vcpu);
-	u64 complete_rip;			/* [m] linear RIP of the instruction @complete belongs to */
 	struct vmlet_insn insn;			/* [m] the instruction that @complete finishes: MMIO, string I/O */
 	struct {				/* [m] its accesses to memory, where userspace does them: insn/mmio.c */
 		const struct vmlet_mmio_op *op;

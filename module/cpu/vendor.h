@@ -19,9 +19,11 @@
  * @write, @exec, @noexec: right to write; to execute (0: given unless @noexec)
  * @accessed, @dirty: set by the CPU; 0 where it does not
  * @huge:	leaf above the lowest level
+ * @host_levels: as many levels as the host's own page tables; otherwise four
  */
 struct vmlet_pt_format {
 	u64 present, table, leaf, write, exec, noexec, accessed, dirty, huge;
+	bool host_levels;
 };
 
 /* Events as they are injected. */
@@ -44,11 +46,10 @@ enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ }
  * @load:	begin of the guest section, preemption off, interrupts on: state of this vCPU onto this CPU
  * @put:	end of the guest section: the host's state back
  * @run:	the inner loop, interrupts off; returns as a fast handler does, VMLET_SLOW if the slow one is due
- * @inject:	deliver at the next entry; @error where @has_error
+ * @inject:	deliver at the next entry; @error where @has_error; an NMI blocks further ones from then on
  * @window:	exit, or do not exit, as soon as an interrupt or an NMI can be delivered
  * @flush_tlb:	forget this vCPU's translations at the next entry; guest section
  * @cpuid_changed: features the guest has have changed; adjust intercepts
- * @hw_msr:	true: @nr of vcpu->msr[] may be accessed by the guest without exit
  */
 struct vmlet_vendor {
 	const char *name;
@@ -121,6 +122,12 @@ static inline void vmlet_gpr_set(struct vmlet_vcpu *vcpu, unsigned int nr, u64 v
 	if (nr == VMLET_RSP)
 		vmlet_replace(vcpu, VMLET_G_RSP);
 	vcpu->regs[nr] = value;
+}
+
+/* The guest did what flushes a TLB, or userspace changed what translations depend on. */
+static inline void vmlet_want_flush(struct vmlet_vcpu *vcpu)
+{
+	vcpu->tlb_gen = ~0ull;
 }
 
 static inline void vmlet_rip_set(struct vmlet_vcpu *vcpu, u64 rip)

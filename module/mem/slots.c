@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: memory slots
+ *
+ * Which GFNs are memory, and where in the process it is. Readers find all slots of a VM in one sorted array, which is
+ * never changed: a change makes a new array, publishes it and frees the old one when its readers are gone. Nothing is
+ * checked about the memory behind a slot until the guest touches it.
+ */
+#include <linux/cleanup.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "../cpu/vendor.h"
+#include "pt.h"
+
+#define MAX_SLOT_PAGES	((1ull << 31) - 1)
+
+struct vmlet_slot *vmlet_slot_find(const struct vmlet_slots *slots, gfn_t gfn)
+{
+	unsigned int low = 0, high = slots->count;
+
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+		struct vmlet_slot *slot = slots->slot[middle];
+
+		if (gfn < slot->base_gfn)
+			high = middle;
+		else if (gfn - slot->base_gfn >= slot->npages)
+			low = middle + 1;
+		else
+			return slot;
+	}
+	return NULL;
+}
+
+static struct vmlet_slot *find_id(const struct vmlet_slots *slots, u32 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++)
+		if (slots->slot[i]->id == id)
+			return slots->slot[i];
+	return NULL;
+}
+
+static bool overlaps(const struct vmlet_slots *slots, const struct vmlet_slot *new)
+{
+	const struct vmlet_slot *slot;
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++) {
+		slot = slots->slot[i];
+		if (slot->id != new->id && slot->base_gfn < new->base_gfn + new->npages &&
+		    new->base_gfn < slot->base_gfn + slot->npages)
+			return true;
+	}
+	return false;
+}
+
+/* GFNs that both the CPU and the tables can address. */
+static gfn_t gfn_limit(void)
+{
+	unsigned int bits = 36;
+
+	/* Not x86_phys_bits: memory encryption takes from those, but not from guest-physical addresses. */
+	if (boot_cpu_data.extended_cpuid_level >= 0x80000008)
+		bits = cpuid_eax(0x80000008) & 0xff;
+	return min(1ull << (bits - PAGE_SHIFT), vmlet_pt_limit());
+}
+
+/* What can be said of a region by itself. */
+static int check_region(const struct kvm_userspace_memory_region2 *region)
+{
+	if (region->flags & ~(u32)KVM_MEM_READONLY)
+		return -EINVAL;
+	if (!PAGE_ALIGNED(region->memory_size) || !PAGE_ALIGNED(region->guest_phys_addr) ||
+	    !PAGE_ALIGNED(region->userspace_addr))
+		return -EINVAL;
+	if (!access_ok((void __user *)(unsigned long)region->userspace_addr, region->memory_size))
+		return -EINVAL;
+	/* Bits 16 and up would be an address space, of which there is one. */
+	if (region->slot >= VMLET_MAX_SLOTS)
+		return -EINVAL;
+	if (region->guest_phys_addr + region->memory_size < region->guest_phys_addr)
+		return -EINVAL;
+	if (region->memory_size >> PAGE_SHIFT > MAX_SLOT_PAGES)
+		return -EINVAL;
+	return 0;
+}
+
+/* What can be said of a slot @new that is to take the place of @old, or to be added. 1: nothing to do. */
+static int check_change(const struct vmlet_slots *slots, const struct vmlet_slot *old, const struct vmlet_slot *new)
+{
+	if (old) {
+		if (old->hva != new->hva || old->npages != new->npages || old->flags != new->flags)
+			return -EINVAL;
+		if (old->base_gfn == new->base_gfn)
+			return 1;
+	}
+	if (overlaps(slots, new))
+		return -EEXIST;
+	return new->base_gfn + new->npages > gfn_limit() ? -EINVAL : 0;
+}
+
+static struct vmlet_slots *slots_alloc(unsigned int count)
+{
+	struct vmlet_slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
+
+	if (slots)
+		slots->count = count;
+	return slots;
+}
+
+/* A copy of @slots without @old and with @new; either may be NULL. */
+static struct vmlet_slots *slots_with(const struct vmlet_slots *slots, const struct vmlet_slot *old,
+				      struct vmlet_slot *new)
+{
+	struct vmlet_slots *copy = slots_alloc(slots->count - !!old + !!new);
+	unsigned int i, n = 0;
+
+	if (!copy)
+		return NULL;
+	for (i = 0; i < slots->count; i++) {
+		if (slots->slot[i] == old)
+			continue;
+		if (new && new->base_gfn < slots->slot[i]->base_gfn) {
+			copy->slot[n++] = new;
+			new = NULL;
+		}
+		copy->slot[n++] = slots->slot[i];
+	}
+	if (new)
+		copy->slot[n] = new;
+	return copy;
+}
+
+/*
+ * From now on @slots counts and @old is gone, unless it is NULL. A fault that found @old has read invalidate_seq before it
+ * changes here: either it sees the change and installs nothing, or what it installed is zapped.
+ */
+static void publish(struct vmlet_vm *vm, struct vmlet_slots *slots, struct vmlet_slot *old)
+{
+	struct vmlet_slots *previous;
+
+	previous = rcu_replace_pointer(vm->slots, slots, lockdep_is_held(&vm->slots_lock));
+	if (old) {
+		spin_lock(&vm->mmu_lock);
+		vm->invalidate_seq++;
+		spin_unlock(&vm->mmu_lock);
+		vmlet_pt_zap(vm, old->base_gfn, old->base_gfn + old->npages);
+	}
+	/* Without vCPUs there are no readers: see the notifier. */
+	if (vm->nr_vcpus)
+		synchronize_srcu_expedited(&vm->srcu);
+	kvfree(previous);
+	kfree(old);
+}
+
+static int replace(struct vmlet_vm *vm, struct vmlet_slot *old, struct vmlet_slot *new)
+{
+	struct vmlet_slots *slots;
+
+	slots = slots_with(rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock)), old, new);
+	if (!slots)
+		return -ENOMEM;
+	publish(vm, slots, old);
+	return 0;
+}
+
+int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_region2 *region)
+{
+	const struct vmlet_slots *slots;
+	struct vmlet_slot *old, *new;
+	int ret;
+
+	lockdep_assert_held(&vm->lock);
+	ret = check_region(region);
+	if (ret)
+		return ret;
+	guard(mutex)(&vm->slots_lock);
+	slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+	old = find_id(slots, region->slot);
+	if (!region->memory_size)
+		return old ? replace(vm, old, NULL) : -EINVAL;
+	new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	*new = (struct vmlet_slot) {
+		.base_gfn	= region->guest_phys_addr >> PAGE_SHIFT,
+		.npages		= region->memory_size >> PAGE_SHIFT,
+		.hva		= region->userspace_addr,
+		.id		= region->slot,
+		.flags		= region->flags,
+	};
+	ret = check_change(slots, old, new) ?: replace(vm, old, new);
+	if (ret)
+		kfree(new);
+	return ret < 0 ? ret : 0;
+}
+
+int vmlet_slots_init(struct vmlet_vm *vm)
+{
+	struct vmlet_slots *slots = slots_alloc(0);
+
+	if (!slots)
+		return -ENOMEM;
+	RCU_INIT_POINTER(vm->slots, slots);
+	return 0;
+}
+
+void vmlet_slots_destroy(struct vmlet_vm *vm)
+{
+	struct vmlet_slots *slots = rcu_dereference_protected(vm->slots, true);
+	unsigned int i;
+
+	for (i = 0; i < slots->count; i++)
+		kfree(slots->slot[i]);
+	kvfree(slots);
+}
