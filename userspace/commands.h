@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: the commands of the vmlet program
+ */
+#ifndef VMLET_COMMANDS_H
+#define VMLET_COMMANDS_H
+
+/**
+ * vmlet_run() - `vmlet run`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, see enum vmlet_status.
+ */
+int vmlet_run(int argc, char **argv);
+
+/**
+ * vmlet_check() - `vmlet check`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: VMLET_EXIT_OFF if a virtual machine can be run, else another status.
+ */
+int vmlet_check(int argc, char **argv);
+
+#endif

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: the user's terminal
+ */
+#include "terminal.h"
+
+#include "ports.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define ESCAPE 0x01 /* Ctrl-A */
+
+/* A byte waits no longer than this for others to be written along. */
+#define OUTPUT_DELAY_NSEC 5000000ull
+
+static struct termios saved;
+static volatile sig_atomic_t raw;
+static bool escaped;
+
+void vmlet_terminal_restore(void)
+{
+	if (raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+	raw = false;
+}
+
+/* The handler is installed to run once; the signal then kills as it would have. */
+static void restore_and_die(int signal)
+{
+	vmlet_terminal_restore();
+	raise(signal);
+}
+
+static void restore_on_crash(void)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS };
+	struct sigaction action = { .sa_handler = restore_and_die, .sa_flags = SA_RESETHAND };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+		sigaction(fatal[i], &action, NULL);
+	atexit(vmlet_terminal_restore);
+}
+
+void vmlet_terminal_raw(void)
+{
+	struct termios mode;
+
+	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+		return;
+	restore_on_crash();
+	mode = saved;
+	cfmakeraw(&mode);
+	raw = true;
+	tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+}
+
+static void help(void)
+{
+	fputs("\r\nvmlet: Ctrl-A x quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h is this help\r\n",
+	      stderr);
+}
+
+enum vmlet_key vmlet_terminal_key(uint8_t byte)
+{
+	bool was_escaped = escaped;
+
+	if (!raw)
+		return VMLET_KEY_PASS;
+	escaped = !was_escaped && byte == ESCAPE;
+	if (escaped)
+		return VMLET_KEY_TAKEN;
+	if (!was_escaped || byte == ESCAPE)
+		return VMLET_KEY_PASS;
+	if (byte == 'x' || byte == 'X')
+		return VMLET_KEY_QUIT;
+	help();
+	return VMLET_KEY_TAKEN;
+}
+
+void vmlet_output_init(struct vmlet_output *output, const atomic_int *stop)
+{
+	*output = (struct vmlet_output){ .deadline = VMLET_NEVER, .stop = stop };
+}
+
+void vmlet_output_put(void *output, uint8_t byte, uint64_t now)
+{
+	struct vmlet_output *self = output;
+
+	if (!self->count)
+		self->deadline = now + OUTPUT_DELAY_NSEC;
+	self->bytes[self->count++] = byte;
+	if (self->count == VMLET_OUTPUT_SIZE)
+		vmlet_output_flush(self);
+}
+
+/* Standard output may share its non-blocking mode with another program. */
+static void wait_writable(void)
+{
+	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	poll(&fd, 1, -1);
+}
+
+void vmlet_output_flush(struct vmlet_output *output)
+{
+	size_t done = 0;
+
+	while (done < output->count && !output->error && !atomic_load(output->stop)) {
+		ssize_t written = write(STDOUT_FILENO, output->bytes + done, output->count - done);
+
+		if (written >= 0)
+			done += written;
+		else if (errno == EAGAIN)
+			wait_writable();
+		else if (errno != EINTR)
+			output->error = errno;
+	}
+	output->count = 0;
+	output->deadline = VMLET_NEVER;
+}
