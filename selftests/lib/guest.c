@@ -161,6 +161,8 @@ void guest_set_mode(struct vcpu *vcpu, enum guest_mode mode)
 	/* Where ring 0 begins its stack: RSP0, or ESP0 and SS0. */
 	*(u32 *)(ram + GUEST_TSS + 4) = GUEST_STACK;
 	*(u32 *)(ram + GUEST_TSS + 8) = MODE_IS_LONG(mode) ? 0 : SEL_DATA;
+	/* No I/O permission bitmap: it would begin behind the limit. */
+	*(u16 *)(ram + GUEST_TSS + 0x66) = 0x68;
 	for (int vector = 0; vector < VECTORS; vector++) {
 		build_stub(ram + GUEST_STUBS + vector * STUB_SIZE, vector, mode);
 		build_gate(ram, vector, mode);
