@@ -115,10 +115,10 @@ struct vmlet_dt {
 
 /* MSRs that are plain storage: the guest sees what was written, nothing else happens. */
 struct vmlet_msr_store {
-	u64 pat, misc_enable, mcg_cap, mcg_status, mcg_ctl, tsc_adjust, tsc_aux;
-	u64 mtrr_def, mtrr_fixed[11], mtrr_var[16];
+	u64 pat, misc_enable, mcg_cap, mcg_status, tsc_adjust;
+	u64 mtrr_cap, mtrr_def, mtrr_fixed[11], mtrr_var[16];
 	u64 mc[32 * 4];
-	u64 ucode_rev, arch_caps, platform_info, hwcr, feature_ctl, de_cfg, syscfg;
+	u64 ucode_rev, platform_info, hwcr, feature_ctl;
 };
 
 /* Guest memory of one access: at gpa[0], and what is behind the first @first bytes at gpa[1]. */

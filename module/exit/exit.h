@@ -23,7 +23,6 @@ struct vmlet_vcpu;
 	X(EXCEPTION,	"exception")		\
 	X(INTR_WINDOW,	"interrupt-window")	\
 	X(NMI_WINDOW,	"nmi-window")		\
-	X(IRET,		"iret")			\
 	X(TRIPLE_FAULT,	"triple-fault")		\
 	X(INIT,		"init")			\
 	X(TASK_SWITCH,	"task-switch")		\

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: the API
+ *
+ * Three ioctl tables, one per kind of file. A row says how the argument travels and what must be held; only the
+ * dispatcher copies and locks. Commands are matched as whole 32-bit numbers: their NR fields are not unique.
+ */
+#ifndef VMLET_API_H
+#define VMLET_API_H
+
+#include <linux/uaccess.h>
+
+#include "../vmlet.h"
+
+/* How the argument travels. */
+enum vmlet_arg_kind {
+	VMLET_ARG_VALUE,	/* arg->value; nothing is copied */
+	VMLET_ARG_NONE,		/* likewise, and anything but zero is -EINVAL */
+	VMLET_ARG_USER,		/* arg->user; the handler copies: sizes vary */
+	VMLET_ARG_IN,		/* arg->data: _IOC_SIZE bytes copied in; */
+	VMLET_ARG_OUT,		/* zeroed, and copied out when the handler has succeeded; */
+	VMLET_ARG_INOUT,	/* both */
+};
+
+struct vmlet_arg {
+	unsigned long value;
+	void __user *user;
+	void *data;
+};
+
+/**
+ * struct vmlet_ioctl - one row
+ * @cmd:	the whole number, as in <linux/kvm.h>
+ * @kind:	how the argument travels
+ * @lock:	the VM's table only: hold vm->lock. vCPU handlers always hold vcpu->mutex
+ * @fn:		handler; @obj is the file's VM or vCPU, NULL for the device
+ */
+struct vmlet_ioctl {
+	unsigned int cmd;
+	enum vmlet_arg_kind kind;
+	bool lock;
+	long (*fn)(void *obj, struct vmlet_arg *arg);
+};
+
+const struct vmlet_ioctl *vmlet_ioctl_find(const struct vmlet_ioctl *rows, unsigned int n, unsigned int cmd);
+long vmlet_ioctl_call(const struct vmlet_ioctl *row, void *obj, unsigned long value);
+
+long vmlet_api_check_extension(void *obj, struct vmlet_arg *arg);
+
+extern const struct file_operations vmlet_device_fops;
+
+/* cpuid.c */
+long vmlet_api_get_supported_cpuid(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_cpuid2(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_cpuid2(void *obj, struct vmlet_arg *arg);
+struct kvm_cpuid_entry2 *vmlet_cpuid_find(struct vmlet_vcpu *vcpu, u32 function, u32 index);
+void vmlet_cpuid_apply(struct vmlet_vcpu *vcpu);
+void vmlet_cpuid_setup(void);
+
+/* exit/msr.c: the table's other users */
+long vmlet_api_get_msr_index_list(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_msrs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_msrs(void *obj, struct vmlet_arg *arg);
+void vmlet_msr_reset(struct vmlet_vcpu *vcpu);
+u64 vmlet_efer_allowed(struct vmlet_vcpu *vcpu);
+
+/* state.c */
+void vmlet_vcpu_reset(struct vmlet_vcpu *vcpu);
+void vmlet_update_run(struct vmlet_vcpu *vcpu);
+long vmlet_api_get_regs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_regs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_sregs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_sregs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_debugregs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_debugregs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_events(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_events(void *obj, struct vmlet_arg *arg);
+
+/* cpu/fpu.c */
+long vmlet_api_get_fpu(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_fpu(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_xsave(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_xsave(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_xcrs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_xcrs(void *obj, struct vmlet_arg *arg);
+
+#endif

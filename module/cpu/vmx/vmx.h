@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: VT-x, between the files of this room
+ *
+ * vmx.c switches CPUs on and off, controls.c settles once what the CPU can do, vcpu.c owns a vCPU's VMCS,
+ * state.c moves register groups between the VMCS and the vCPU, decode.c names exits, enter.S enters.
+ */
+#ifndef VMLET_VMX_H
+#define VMLET_VMX_H
+
+#include <linux/list.h>
+#include <asm/desc.h>
+#include <asm/vmx.h>
+
+#include "../vendor.h"
+
+/* Controls that every VMCS starts with, and the facts that go with them. */
+struct vmx_config {
+	u32 pin, cpu, cpu2, exit, entry;
+	u32 revision;
+	u64 ept;		/* IA32_VMX_EPT_VPID_CAP */
+	u64 cr4_fixed1;
+	bool ept_dirty;		/* EPT accessed and dirty bits */
+};
+
+/* MSRs that neither entry nor exit switches; those that the guest cannot read need no entry here. */
+enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_TSC_AUX, VMX_SWITCHED };
+
+/**
+ * struct vmx_cpu - one physical CPU
+ * @region:	VMXON region
+ * @on:		this driver has switched VMX operation on
+ * @current:	vCPU whose VMCS is current
+ * @last_run:	vmx_vcpu.serial of the vCPU that ran last
+ * @active:	vCPUs whose VMCS is active here
+ * @msr, @host_msr: switched MSRs as they are now, and as the host wants them
+ */
+struct vmx_cpu {
+	void *region;
+	bool on;
+	struct vmx_vcpu *current_vcpu;
+	u64 last_run;
+	struct list_head active;
+	u64 msr[VMX_SWITCHED], host_msr[VMX_SWITCHED];
+};
+
+/* Host state that an exit does not restore as it was, from load to put. */
+struct vmx_saved {
+	struct desc_ptr gdt, idt;
+	u64 kernel_gs;
+	u64 fs_base;
+	u16 ds, es, fs, gs, ldt;
+};
+
+/**
+ * struct vmx_vcpu - a vCPU on VT-x
+ * @serial:	never used twice, as its address may be
+ * @cpu:	CPU where the VMCS is active, or -1
+ * @node:	in that CPU's list
+ * @in_section:	MSRs hold the guest's values
+ * @fresh_pdptes: vcpu->pdpte[] was read for this entry
+ * @ctl_cpu, @ctl_cpu2, @eptp: as the VMCS is to have them; flushed with VMX_G_CONTROLS
+ * @ctl_entry, @shadow0, @shadow4, @efer: as the VMCS has them
+ * @host:	host fields as the VMCS has them
+ * @hw_cr0, @hw_cr3, @hw_cr4: fields as the VMCS has them, while VMX_G_HW_CR is available
+ * @kernel_gs:	the guest's, while it is not in the MSR
+ * @cr4_guest:	bits of CR4 that the guest changes without an exit
+ */
+struct vmx_vcpu {
+	struct vmlet_vcpu vcpu;
+	void *vmcs;
+	u64 serial;
+	int cpu;
+	struct list_head node;
+	u16 vpid;
+	bool launched;
+	bool in_section;
+	bool fresh_pdptes;
+	u32 ctl_cpu, ctl_cpu2, ctl_entry;
+	u64 eptp;
+	u64 kernel_gs;
+	struct {
+		unsigned long rsp, cr3, cr4, fs_base;
+		u16 fs, gs;
+	} host;
+	struct vmx_saved saved;
+	u64 hw_cr0, hw_cr3, hw_cr4;
+	u64 shadow0, shadow4, efer;
+	u64 cr4_guest;
+};
+
+/* In vcpu->avail beside the groups: hw_cr* are what the VMCS holds. An exit drops it with the others. */
+#define VMX_G_HW_CR	BIT(31)
+/* In vcpu->dirty beside the groups: controls differ from what the VMCS holds. */
+#define VMX_G_CONTROLS	BIT(30)
+
+/* Groups that the guest cannot change without an exit. */
+#define VMX_G_STABLE	(VMLET_G_DR | VMLET_G_CR8 | VMLET_G_TSC)
+
+/* CR0 bits that the guest changes without an exit. */
+#define VMX_CR0_GUEST	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_WP | X86_CR0_AM)
+
+/* Likewise of CR4, as far as the guest's CPUID has them. */
+#define VMX_CR4_GUEST	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PGE | X86_CR4_PCE | \
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_FSGSBASE)
+
+extern struct vmx_config vmx_config;
+extern void *vmx_msr_bitmap;
+DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
+
+static inline struct vmx_vcpu *to_vmx(struct vmlet_vcpu *vcpu)
+{
+	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+/* controls.c */
+int vmx_negotiate(void);
+
+/* vmx.c */
+void vmx_set_msrs(struct vmx_cpu *this, const u64 *value);
+
+/* vcpu.c */
+int vmx_vcpu_init(struct vmlet_vcpu *vcpu);
+void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu);
+void vmx_set_root(struct vmlet_vcpu *vcpu, hpa_t root);
+void vmx_load(struct vmlet_vcpu *vcpu);
+void vmx_put(struct vmlet_vcpu *vcpu);
+int vmx_run(struct vmlet_vcpu *vcpu);
+void vmx_cpuid_changed(struct vmlet_vcpu *vcpu);
+void vmx_make_current(struct vmx_vcpu *vmx);
+void vmx_clear_active(struct vmx_cpu *this);
+
+/* state.c */
+void vmx_fetch(struct vmlet_vcpu *vcpu, u32 groups);
+void vmx_flush(struct vmx_vcpu *vmx);
+void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error);
+void vmx_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
+void vmx_load_guest_msrs(struct vmx_vcpu *vmx);
+void vmx_load_guest_drs(struct vmlet_vcpu *vcpu);
+
+/* decode.c */
+void vmx_decode(struct vmx_vcpu *vmx, u32 reason);
+void vmx_decode_failure(struct vmx_vcpu *vmx);
+
+/* enter.S: true: the entry failed before any guest state was loaded. */
+bool vmx_enter_guest(u64 *regs, unsigned long *host_rsp, bool launched);
+void vmx_exit_point(void);
+
+/* A failing VMREAD would be a bug that every boot shows; the check is not worth its place on every exit. */
+static __always_inline u64 vmx_read(unsigned long field)
+{
+	u64 value;
+
+	asm volatile("vmread %1, %0" : "=rm" (value) : "r" (field) : "cc");
+	return value;
+}
+
+void vmx_write_failed(unsigned long field, u64 value);
+
+static __always_inline void vmx_write(unsigned long field, u64 value)
+{
+	bool failed;
+
+	asm volatile("vmwrite %2, %1" : "=@ccna" (failed) : "r" (field), "rm" (value));
+	if (unlikely(failed))
+		vmx_write_failed(field, value);
+}
+
+static inline bool vmx_vmclear(u64 vmcs)
+{
+	bool failed;
+
+	asm volatile("vmclear %1" : "=@ccna" (failed) : "m" (vmcs) : "memory");
+	return !failed;
+}
+
+static inline bool vmx_vmptrld(u64 vmcs)
+{
+	bool failed;
+
+	asm volatile("vmptrld %1" : "=@ccna" (failed) : "m" (vmcs) : "memory");
+	return !failed;
+}
+
+/* The types of INVEPT that are used; that of INVVPID is never needed: INVEPT drops what hangs on the EPT pointer. */
+enum { VMX_INVEPT_ONE = 1, VMX_INVEPT_ALL = 2 };
+
+static inline void vmx_invept(unsigned long type, u64 eptp)
+{
+	struct {
+		u64 eptp, reserved;
+	} desc = { eptp };
+
+	asm volatile("invept %0, %1" : : "m" (desc), "r" (type) : "cc", "memory");
+}
+
+static inline void vmx_flush_tlb(struct vmlet_vcpu *vcpu)
+{
+	vmx_invept(VMX_INVEPT_ONE, to_vmx(vcpu)->eptp);
+}
+
+#endif

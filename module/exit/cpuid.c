@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: CPUID by the guest
+ *
+ * The hottest handler. Leaves are found by an index made when userspace sets them; the few bits that follow the
+ * guest's registers are computed here.
+ */
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+
+#include "../api/api.h"
+#include "../cpu/fpu.h"
+#include "../cpu/vendor.h"
+#include "exit.h"
+
+#define NONE		0xff
+#define XSTATE_HEADER_END 576
+
+/* Which of the three ranges of leaves: basic, hypervisor, extended; -1: no other has any. */
+static __always_inline int range_of(u32 function)
+{
+	switch (function >> 30) {
+	case 0:
+		return 0;
+	case 1:
+		return 1;
+	case 2:
+		return 2;
+	}
+	return -1;
+}
+
+struct kvm_cpuid_entry2 *vmlet_cpuid_find(struct vmlet_vcpu *vcpu, u32 function, u32 index)
+{
+	struct kvm_cpuid_entry2 *entry;
+	int range = range_of(function);
+	u32 nr = function & 0x3fffffff;
+	u8 i;
+
+	if (range < 0 || nr >= ARRAY_SIZE(vcpu->cpuid_first[0]))
+		return NULL;
+	for (i = vcpu->cpuid_first[range][nr]; i != NONE; i = vcpu->cpuid_next[i]) {
+		entry = &vcpu->cpuid[i];
+		if (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == index)
+			return entry;
+	}
+	return NULL;
+}
+
+/* Bytes that XSAVE needs for the features of XCR0, in the standard format or packed. */
+static u32 xsave_size(struct vmlet_vcpu *vcpu, bool packed)
+{
+	u32 size = XSTATE_HEADER_END, end;
+	unsigned int i;
+
+	for (i = 2; i < 32; i++) {
+		struct kvm_cpuid_entry2 *entry;
+
+		if (!(vcpu->xcr0 & BIT_ULL(i)))
+			continue;
+		entry = vmlet_cpuid_find(vcpu, 0xd, i);
+		if (!entry)
+			continue;
+		if (packed) {
+			size = entry->ecx & 2 ? ALIGN(size, 64) : size;
+			size += entry->eax;
+		} else {
+			end = entry->ebx + entry->eax;
+			size = max(size, end);
+		}
+	}
+	return size;
+}
+
+static void set_bit_if(u32 *reg, u32 bit, bool on)
+{
+	*reg = on ? *reg | bit : *reg & ~bit;
+}
+
+/*
+ * Bits that follow other registers. CR4.OSXSAVE changes only through an exit, so vcpu->cr4 is right in this bit even
+ * where its group is not available.
+ */
+static void follow_registers(struct vmlet_vcpu *vcpu, u32 function, u32 index, u32 *out)
+{
+	bool apic = vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
+
+	switch (function) {
+	case 1:
+		set_bit_if(&out[2], BIT(27), vcpu->cr4 & X86_CR4_OSXSAVE);
+		if (!apic)
+			out[3] &= ~BIT(9);
+		break;
+	case 0xd:
+		if (index == 0)
+			out[1] = xsave_size(vcpu, false);
+		else if (index == 1 && (out[0] & 0xa))	/* XSAVEC or XSAVES */
+			out[1] = xsave_size(vcpu, true);
+		break;
+	case 0x80000001:
+		if (!apic)
+			out[3] &= ~BIT(9);
+		break;
+	}
+}
+
+/* Intel CPUs answer leaves beyond the last with the last basic one; AMD's with zeros. */
+static struct kvm_cpuid_entry2 *out_of_range(struct vmlet_vcpu *vcpu, u32 function, u32 index)
+{
+	struct kvm_cpuid_entry2 *first = vmlet_cpuid_find(vcpu, 0, 0), *top;
+
+	if (!first || first->ebx != 0x756e6547 /* Genu */)
+		return NULL;
+	top = vmlet_cpuid_find(vcpu, function & 0xc0000000, 0);
+	if (top && function <= top->eax)
+		return NULL;
+	return vmlet_cpuid_find(vcpu, first->eax, index);
+}
+
+int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
+{
+	u32 function = vcpu->regs[VMLET_RAX], index = vcpu->regs[VMLET_RCX];
+	struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, function, index);
+	u32 out[4] = {};
+
+	if (unlikely(!entry))
+		entry = out_of_range(vcpu, function, index);
+	if (likely(entry)) {
+		out[0] = entry->eax;
+		out[1] = entry->ebx;
+		out[2] = entry->ecx;
+		out[3] = entry->edx;
+		follow_registers(vcpu, entry->function, index, out);
+	}
+	vcpu->regs[VMLET_RAX] = out[0];
+	vcpu->regs[VMLET_RBX] = out[1];
+	vcpu->regs[VMLET_RCX] = out[2];
+	vcpu->regs[VMLET_RDX] = out[3];
+	return VMLET_SKIP;
+}

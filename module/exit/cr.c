@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: control registers
+ *
+ * What the bits of CR0, CR3, CR4, CR8 and EFER mean, for the guest's accesses and for the API's.
+ */
+#include <asm/cpufeature.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+
+#include "../api/api.h"
+#include "../cpu/vendor.h"
+#include "../insn/insn.h"
+#include "../mem/mem.h"
+#include "../run/run.h"
+#include "cr.h"
+#include "exit.h"
+
+/* Changes of these bits have no effect but the change itself. */
+#define CR0_PLAIN	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_AM)
+/* A change of these flushes the TLB and, in PAE paging, reloads the PDPTEs. */
+#define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP | \
+			 X86_CR4_PCIDE | X86_CR4_LA57)
+
+bool vmlet_cr0_valid(u64 cr0)
+{
+	if (upper_32_bits(cr0))
+		return false;
+	if ((cr0 & X86_CR0_NW) && !(cr0 & X86_CR0_CD))
+		return false;
+	return !(cr0 & X86_CR0_PG) || (cr0 & X86_CR0_PE);
+}
+
+bool vmlet_cr3_valid(struct vmlet_vcpu *vcpu, u64 cr3)
+{
+	return !(cr3 >> vcpu->maxphyaddr);
+}
+
+bool vmlet_cr4_valid(struct vmlet_vcpu *vcpu, u64 cr4)
+{
+	return !(cr4 & ~vcpu->cr4_allowed);
+}
+
+/* Bits 9 to 0 except BSP are reserved, and so is x2APIC mode: there is no local APIC. */
+bool vmlet_apic_base_valid(struct vmlet_vcpu *vcpu, u64 base)
+{
+	return !(base >> vcpu->maxphyaddr) && !(base & (0x2ff | X2APIC_ENABLE));
+}
+
+u64 vmlet_efer_host(void)
+{
+	u64 efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
+
+	if (boot_cpu_has(X86_FEATURE_FXSR_OPT))
+		efer |= EFER_FFXSR;
+	return efer;
+}
+
+static bool pae_paging(struct vmlet_vcpu *vcpu)
+{
+	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) && !(vcpu->efer & EFER_LMA);
+}
+
+int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
+{
+	u64 pdpte[4], reserved = ~GENMASK_ULL(vcpu->maxphyaddr - 1, 0) | 0x1e6;
+	unsigned int i;
+	int ret;
+
+	vmlet_need(vcpu, VMLET_G_CR);
+	if (!pae_paging(vcpu))
+		return 0;
+	ret = vmlet_mem_read(vcpu, vcpu->cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
+	if (ret)
+		return ret;
+	for (i = 0; i < ARRAY_SIZE(pdpte); i++)
+		if ((pdpte[i] & 1) && (pdpte[i] & reserved))
+			return -EINVAL;
+	memcpy(vcpu->pdpte, pdpte, sizeof(pdpte));
+	return 0;
+}
+
+/* Take over a new CR0, CR3, CR4 and EFER as one; back to the old ones if the PDPTEs are bad. */
+static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
+{
+	u64 old0 = vcpu->cr0, old3 = vcpu->cr3, old4 = vcpu->cr4, old_efer = vcpu->efer;
+
+	vcpu->cr0 = cr0;
+	vcpu->cr3 = cr3;
+	vcpu->cr4 = cr4;
+	vcpu->efer = efer;
+	if (vmlet_load_pdptes(vcpu)) {
+		vcpu->cr0 = old0;
+		vcpu->cr3 = old3;
+		vcpu->cr4 = old4;
+		vcpu->efer = old_efer;
+		return vmlet_inject_gp(vcpu);
+	}
+	vcpu->dirty |= VMLET_G_CR;
+	vmlet_want_flush(vcpu);
+	return VMLET_SKIP;
+}
+
+/* CR0.PG switches long mode on and off. */
+static int cr0_write(struct vmlet_vcpu *vcpu, u64 cr0)
+{
+	u64 efer = vcpu->efer;
+
+	if (!vmlet_cr0_valid(cr0))
+		return vmlet_inject_gp(vcpu);
+	cr0 |= X86_CR0_ET;
+	if ((cr0 & X86_CR0_PG) && !(vcpu->cr0 & X86_CR0_PG) && (efer & EFER_LME)) {
+		vmlet_need(vcpu, VMLET_G_SEGS);
+		if (!(vcpu->cr4 & X86_CR4_PAE) || vcpu->seg[VMLET_CS].l)
+			return vmlet_inject_gp(vcpu);
+		efer |= EFER_LMA;
+	}
+	if (!(cr0 & X86_CR0_PG)) {
+		if (vmlet_is_64bit(vcpu) || (vcpu->cr4 & X86_CR4_PCIDE))
+			return vmlet_inject_gp(vcpu);
+		efer &= ~EFER_LMA;
+	}
+	return commit(vcpu, cr0, vcpu->cr3, vcpu->cr4, efer);
+}
+
+static int cr3_write(struct vmlet_vcpu *vcpu, u64 cr3)
+{
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		cr3 &= ~BIT_ULL(63);	/* "keep the TLB" is a hint */
+	if ((vcpu->efer & EFER_LMA) && !vmlet_cr3_valid(vcpu, cr3))
+		return vmlet_inject_gp(vcpu);
+	return commit(vcpu, vcpu->cr0, cr3, vcpu->cr4, vcpu->efer);
+}
+
+static int cr4_write(struct vmlet_vcpu *vcpu, u64 cr4)
+{
+	u64 changed = cr4 ^ vcpu->cr4;
+
+	if (!vmlet_cr4_valid(vcpu, cr4))
+		return vmlet_inject_gp(vcpu);
+	if ((vcpu->efer & EFER_LMA) && (!(cr4 & X86_CR4_PAE) || (changed & X86_CR4_LA57)))
+		return vmlet_inject_gp(vcpu);
+	if ((changed & cr4 & X86_CR4_PCIDE) && (!(vcpu->efer & EFER_LMA) || (vcpu->cr3 & 0xfff)))
+		return vmlet_inject_gp(vcpu);
+	if (changed & CR4_PAGING)
+		return commit(vcpu, vcpu->cr0, vcpu->cr3, cr4, vcpu->efer);
+	vcpu->cr4 = cr4;
+	vcpu->dirty |= VMLET_G_CR;
+	return VMLET_SKIP;
+}
+
+/* A lowered task priority is told to userspace, which has the interrupt controller. */
+static int cr8_write(struct vmlet_vcpu *vcpu, u64 cr8)
+{
+	u64 old = vcpu->cr8;
+	int next;
+
+	if (cr8 > 15)
+		return vmlet_inject_gp(vcpu);
+	vcpu->cr8 = cr8;
+	vmlet_replace(vcpu, VMLET_G_CR8);
+	if (cr8 >= old)
+		return VMLET_SKIP;
+	next = vmlet_skip(vcpu);
+	return next == VMLET_RESUME ? vmlet_to_user(vcpu, KVM_EXIT_SET_TPR, NULL) : next;
+}
+
+static int cr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
+{
+	switch (nr) {
+	case 0:
+		return cr0_write(vcpu, value);
+	case 3:
+		return cr3_write(vcpu, value);
+	case 4:
+		return cr4_write(vcpu, value);
+	case 8:
+		return cr8_write(vcpu, value);
+	}
+	return vmlet_inject_ud(vcpu);
+}
+
+static int cr_read(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	u64 value;
+
+	switch (exit->cr.nr) {
+	case 0:
+		value = vcpu->cr0;
+		break;
+	case 3:
+		value = vcpu->cr3;
+		break;
+	case 4:
+		value = vcpu->cr4;
+		break;
+	case 8:
+		value = vcpu->cr8;
+		break;
+	default:
+		return vmlet_inject_ud(vcpu);
+	}
+	vmlet_gpr_set(vcpu, exit->cr.gpr, vmlet_is_64bit(vcpu) ? value : (u32)value);
+	return VMLET_SKIP;
+}
+
+/* CR0 writes that change only plain bits, as every FPU switch of some guests does. */
+int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	u64 value;
+
+	if (!exit->cr.valid || exit->cr.nr)
+		return VMLET_SLOW;
+	vmlet_need(vcpu, VMLET_G_CR);
+	if (exit->reason == VMLET_EXIT_CR_READ)
+		return cr_read(vcpu);
+	value = vmlet_gpr(vcpu, exit->cr.gpr);
+	if ((value ^ vcpu->cr0) & ~CR0_PLAIN)
+		return VMLET_SLOW;
+	vcpu->cr0 = value | X86_CR0_ET;
+	vcpu->dirty |= VMLET_G_CR;
+	return VMLET_SKIP;
+}
+
+/* Without decode assists: which of MOV, LMSW, SMSW, CLTS was it? exit.cr.valid then, else the handler's return value. */
+static int decode_cr(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	struct vmlet_insn insn;
+	int ret = vmlet_insn_decode(vcpu, &insn);
+
+	if (ret == -EINVAL)
+		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
+	if (ret)
+		return ret;
+	if (insn.map != 1 || insn.is_mem)
+		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
+	exit->insn_len = insn.len;
+	exit->cr.valid = true;
+	exit->cr.gpr = insn.rm;
+	exit->cr.nr = 0;
+	switch (insn.opcode) {
+	case 0x20:
+	case 0x22:
+		exit->cr.nr = insn.lock ? 8 : insn.reg;	/* LOCK MOV CR0 is CR8 on AMD */
+		break;
+	case 0x06:
+		exit->reason = VMLET_EXIT_CLTS;
+		break;
+	default:
+		if (exit->reason == VMLET_EXIT_CR_WRITE)
+			exit->reason = VMLET_EXIT_LMSW;
+		exit->cr.value = vmlet_gpr(vcpu, insn.rm);
+	}
+	return 0;
+}
+
+int vmlet_exit_cr(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	int ret;
+
+	vmlet_need(vcpu, VMLET_G_CR);
+	if (!exit->cr.valid) {
+		ret = decode_cr(vcpu);
+		if (!exit->cr.valid)
+			return ret;
+	}
+	switch (exit->reason) {
+	case VMLET_EXIT_CR_READ:
+		return cr_read(vcpu);
+	case VMLET_EXIT_CLTS:
+		return cr0_write(vcpu, vcpu->cr0 & ~(u64)X86_CR0_TS);
+	case VMLET_EXIT_LMSW:
+		/* PE can be set by it, not cleared. */
+		return cr0_write(vcpu, (vcpu->cr0 & ~0xeull) | (exit->cr.value & 0xf));
+	}
+	return cr_write(vcpu, exit->cr.nr, vmlet_gpr(vcpu, exit->cr.gpr));
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: debug registers
+ *
+ * Every MOV to or from a debug register exits: the vCPU's own copy is always right, and DR0 to DR3 are in the CPU only
+ * while the guest has a breakpoint armed.
+ */
+#include <asm/debugreg.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "../cpu/vendor.h"
+#include "../insn/insn.h"
+#include "../run/run.h"
+#include "cr.h"
+#include "exit.h"
+
+#define DR6_SETTABLE	0xe00full	/* B0-B3, BD, BS, BT */
+#define DR6_BD		0x2000ull
+#define DR7_GD		0x2000ull
+#define DR7_FIXED	0x400ull
+#define DR7_RESERVED	0xd800ull	/* without RTM */
+
+u64 vmlet_dr6_fixed(u64 dr6)
+{
+	return (dr6 & DR6_SETTABLE) | (DR6_ACTIVE_LOW & 0xffffffffull);
+}
+
+u64 vmlet_dr7_fixed(u64 dr7)
+{
+	return ((dr7 & 0xffffffff) & ~DR7_RESERVED) | DR7_FIXED;
+}
+
+static int decode_dr(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	struct vmlet_insn insn;
+	int ret = vmlet_insn_decode(vcpu, &insn);
+
+	if (ret == -EINVAL)
+		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
+	if (ret)
+		return ret;
+	exit->insn_len = insn.len;
+	exit->cr.valid = true;
+	exit->cr.nr = insn.reg;
+	exit->cr.gpr = insn.rm;
+	return VMLET_RESUME;
+}
+
+static int dr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
+{
+	if (nr < 4) {
+		vcpu->dr[nr] = value;
+		return VMLET_SKIP;
+	}
+	if (upper_32_bits(value))
+		return vmlet_inject_gp(vcpu);
+	if (nr == 6)
+		vcpu->dr6 = vmlet_dr6_fixed(value);
+	else
+		vcpu->dr7 = vmlet_dr7_fixed(value);
+	return VMLET_SKIP;
+}
+
+int vmlet_exit_dr(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+	unsigned int nr;
+	u64 value;
+	int ret;
+
+	if (!exit->cr.valid) {
+		ret = decode_dr(vcpu);
+		if (!exit->cr.valid)
+			return ret;
+	}
+	vmlet_need(vcpu, VMLET_G_CR);
+	vmlet_touch(vcpu, VMLET_G_DR);
+	nr = exit->cr.nr;
+	if (nr == 4 || nr == 5) {	/* aliases of 6 and 7, once */
+		if (vcpu->cr4 & X86_CR4_DE)
+			return vmlet_inject_ud(vcpu);
+		nr += 2;
+	}
+	if (nr > 7)
+		return vmlet_inject_ud(vcpu);
+	if (vcpu->dr7 & DR7_GD) {	/* general detect: the access itself is trapped */
+		vcpu->dr7 &= ~DR7_GD;
+		vcpu->dr6 |= DR6_BD;
+		return vmlet_inject_exception(vcpu, X86_TRAP_DB);
+	}
+	if (exit->reason == VMLET_EXIT_DR_WRITE) {
+		value = vmlet_gpr(vcpu, exit->cr.gpr);
+		return dr_write(vcpu, nr, vmlet_is_64bit(vcpu) ? value : (u32)value);
+	}
+	value = nr < 4 ? vcpu->dr[nr] : nr == 6 ? vcpu->dr6 : vcpu->dr7;
+	vmlet_gpr_set(vcpu, exit->cr.gpr, value);
+	return VMLET_SKIP;
+}
