@@ -4,6 +4,7 @@
  */
 #include "cpu.h"
 
+#include "macros.h"
 #include "report.h"
 
 #include <asm/processor-flags.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define MAX_CPUID_ENTRIES 256
 
 #define GDT_ADDRESS 0x1000

@@ -4,6 +4,7 @@
  */
 #include "events.h"
 
+#include "macros.h"
 #include "ports.h"
 #include "terminal.h"
 
@@ -15,8 +16,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define NSEC_PER_SEC 1000000000ull
 #define READ_SIZE 256
 #define KICK_SIGNAL SIGRTMIN
 
@@ -32,7 +31,7 @@ static void kick(struct vmlet_events *events)
 {
 	pthread_mutex_lock(&events->lock);
 	events->kicked = true;
-	*(volatile __u8 *)&events->run->immediate_exit = 1;
+	WRITE_ONCE(events->run->immediate_exit, 1);
 	pthread_cond_signal(&events->kick);
 	pthread_mutex_unlock(&events->lock);
 	pthread_kill(events->vcpu_thread, KICK_SIGNAL);
@@ -41,13 +40,11 @@ static void kick(struct vmlet_events *events)
 /* Without a kick there is nothing to clear, and one that comes now is for the next round. */
 bool vmlet_events_begin(struct vmlet_events *events)
 {
-	volatile __u8 *immediate_exit = &events->run->immediate_exit;
-
-	if (!*immediate_exit)
+	if (!READ_ONCE(events->run->immediate_exit))
 		return false;
 	pthread_mutex_lock(&events->lock);
 	events->kicked = false;
-	*immediate_exit = 0;
+	WRITE_ONCE(events->run->immediate_exit, 0);
 	pthread_mutex_unlock(&events->lock);
 	return true;
 }

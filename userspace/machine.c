@@ -9,6 +9,7 @@
 #include "machine.h"
 
 #include "boot.h"
+#include "macros.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +17,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define NSEC_PER_SEC 1000000000ull
 #define RUNNING (-1)
 
 #define TIMER_IRQ 0

@@ -3,12 +3,12 @@
  * DOC: the vmlet command
  */
 #include "commands.h"
+#include "macros.h"
 #include "report.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char usage[] =
 	"usage: vmlet COMMAND [OPTION...]\n"

@@ -7,12 +7,13 @@
  */
 #include "pit.h"
 
+#include "macros.h"
+
 #define PIT_PORT 0x40
 #define CONTROL_OFFSET 3
 #define CONTROL_B_PORT 0x61
 #define SPEAKER_CHANNEL 2
 #define FREQUENCY 1193182ull
-#define NSEC_PER_SEC 1000000000ull
 
 #define ACCESS_LATCH 0
 #define ACCESS_LOW 1
@@ -33,13 +34,13 @@
 
 static uint64_t ticks_from_ns(uint64_t ns)
 {
-	return (unsigned __int128)ns * FREQUENCY / NSEC_PER_SEC;
+	return (__uint128_t)ns * FREQUENCY / NSEC_PER_SEC;
 }
 
 /* Rounds up, so that the tick has passed at the time returned. */
 static uint64_t ns_from_ticks(uint64_t ticks)
 {
-	return ((unsigned __int128)ticks * NSEC_PER_SEC + FREQUENCY - 1) / FREQUENCY;
+	return ((__uint128_t)ticks * NSEC_PER_SEC + FREQUENCY - 1) / FREQUENCY;
 }
 
 static uint64_t elapsed(const struct vmlet_pit_channel *channel, uint64_t now)

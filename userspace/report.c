@@ -4,15 +4,26 @@
  */
 #include "report.h"
 
+#include "macros.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define NAME(reason) [KVM_EXIT_##reason] = "KVM_EXIT_" #reason
+#define NAME(reason) { KVM_EXIT_##reason, "KVM_EXIT_" #reason }
 
-static const char *const exit_names[] = {
+/**
+ * struct exit_name - an exit reason
+ * @reason: its number
+ * @name: its name
+ */
+struct exit_name {
+	uint32_t reason;
+	const char *name;
+};
+
+static const struct exit_name exit_names[] = {
 	NAME(UNKNOWN), NAME(EXCEPTION), NAME(IO), NAME(HYPERCALL), NAME(DEBUG), NAME(HLT),
 	NAME(MMIO), NAME(IRQ_WINDOW_OPEN), NAME(SHUTDOWN), NAME(FAIL_ENTRY), NAME(INTR),
 	NAME(SET_TPR), NAME(TPR_ACCESS), NAME(NMI), NAME(INTERNAL_ERROR), NAME(OSI),
@@ -81,7 +92,11 @@ void vmlet_report_device(const char *device, int error)
 
 const char *vmlet_exit_name(uint32_t reason)
 {
-	return reason < ARRAY_SIZE(exit_names) ? exit_names[reason] : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(exit_names); i++) {
+		if (exit_names[i].reason == reason)
+			return exit_names[i].name;
+	}
+	return NULL;
 }
 
 static void print_segment(const char *name, const struct kvm_segment *segment)

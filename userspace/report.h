@@ -6,6 +6,7 @@
 #define VMLET_REPORT_H
 
 #include "lib/vmlet.h"
+#include "macros.h"
 
 /**
  * enum vmlet_status - exit statuses of the vmlet command
@@ -37,7 +38,8 @@ enum vmlet_status {
  * vmlet_error() - one line on standard error
  * @format: as for printf, without the newline
  */
-void vmlet_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+__printf(1, 2)
+void vmlet_error(const char *format, ...);
 
 /**
  * vmlet_report_device() - why a device cannot make a virtual machine, and what to do

@@ -4,6 +4,8 @@
  */
 #include "reset.h"
 
+#include "macros.h"
+
 #define KEYBOARD_DATA_PORT 0x60
 #define KEYBOARD_COMMAND_PORT 0x64
 #define KEYBOARD_RESET 0xfe
@@ -19,7 +21,6 @@
 
 #define PM_TIMER_FREQUENCY 3579545ull
 #define PM_TIMER_MASK 0xffffff
-#define NSEC_PER_SEC 1000000000ull
 
 /* A keyboard controller without a keyboard: nothing to read, always ready. */
 static uint32_t keyboard_in(void *device, const struct vmlet_access *access)
@@ -98,7 +99,7 @@ static uint32_t pm_timer_in(void *device, const struct vmlet_access *access)
 	(void)device;
 	if (access->offset)
 		return 0;
-	return (unsigned __int128)access->now * PM_TIMER_FREQUENCY / NSEC_PER_SEC & PM_TIMER_MASK;
+	return (__uint128_t)access->now * PM_TIMER_FREQUENCY / NSEC_PER_SEC & PM_TIMER_MASK;
 }
 
 bool vmlet_reset_init(struct vmlet_reset *reset, struct vmlet_ports *ports)
@@ -121,7 +122,7 @@ bool vmlet_reset_init(struct vmlet_reset *reset, struct vmlet_ports *ports)
 	};
 
 	*reset = (struct vmlet_reset){ .power = VMLET_POWER_ON };
-	for (unsigned int i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(ranges); i++) {
 		if (!vmlet_ports_add(ports, &ranges[i]))
 			return false;
 	}

@@ -7,8 +7,9 @@
  */
 #include "rtc.h"
 
+#include "macros.h"
+
 #define RTC_PORT 0x70
-#define NSEC_PER_SEC 1000000000ull
 #define SECONDS_PER_DAY 86400
 /* An update is announced this long before a second begins. */
 #define UPDATE_NSEC 244000ull

@@ -5,6 +5,7 @@
 #include "boot.h"
 #include "commands.h"
 #include "machine.h"
+#include "macros.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define DEFAULT_MEMORY (256ull << 20)
 #define MAX_MEMORY (1ull << 40)
 #define PAGE_SIZE 4096

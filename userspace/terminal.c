@@ -4,6 +4,7 @@
  */
 #include "terminal.h"
 
+#include "macros.h"
 #include "ports.h"
 
 #include <errno.h>
@@ -14,14 +15,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define ESCAPE 0x01 /* Ctrl-A */
 
 /* A byte waits no longer than this for others to be written along. */
 #define OUTPUT_DELAY_NSEC 5000000ull
 
 static struct termios saved;
-static volatile sig_atomic_t raw;
+static atomic_bool raw;
 static bool escaped;
 
 void vmlet_terminal_restore(void)
@@ -61,7 +61,7 @@ void vmlet_terminal_raw(void)
 	tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 }
 
-static void help(void)
+static void print_keys(void)
 {
 	fputs("\r\nvmlet: Ctrl-A x quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h is this help\r\n",
 	      stderr);
@@ -80,7 +80,7 @@ enum vmlet_key vmlet_terminal_key(uint8_t byte)
 		return VMLET_KEY_PASS;
 	if (byte == 'x' || byte == 'X')
 		return VMLET_KEY_QUIT;
-	help();
+	print_keys();
 	return VMLET_KEY_TAKEN;
 }
 
