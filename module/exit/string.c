@@ -2,10 +2,10 @@
 /*
  * DOC: string port I/O
  *
- * INS and OUTS, with and without REP. One exit to userspace carries as many elements as one page of guest memory
- * and the buffer hold. Registers move only when userspace has done its part; as long as RCX is not zero the
- * CPU then executes the same instruction again, so that interrupts get in between. The hardware has checked the
- * right to the port, but not the memory operand.
+ * INS and OUTS, with and without REP. One exit to userspace carries as many elements as one page
+ * of guest memory and the buffer hold. Registers move only when userspace has done its part; as
+ * long as RCX is not zero the CPU then executes the same instruction again, so that interrupts get
+ * in between. The hardware has checked the right to the port, but not the memory operand.
  */
 #include <linux/mm.h>
 
@@ -36,8 +36,9 @@ static u32 batch(struct vmlet_vcpu *vcpu, u64 ea, u64 count)
 }
 
 /*
- * Where the next elements are: at most @count, less where the page ends. One element may cross pages. Where not all
- * are inside the segment, one at a time: the fault belongs to the element that goes beyond.
+ * Where the next elements are: at most @count, less where the page ends. One element may cross
+ * pages. Where not all are inside the segment, one at a time: the fault belongs to the element
+ * that goes beyond.
  */
 static int map_elements(struct vmlet_vcpu *vcpu, u64 ea, u32 *count, struct vmlet_span *span)
 {
@@ -83,8 +84,8 @@ static int copy_elements(struct vmlet_vcpu *vcpu, const struct vmlet_span *span)
 }
 
 /*
- * Userspace is done. It may have changed registers meanwhile: what counts is what they say now, and no more is moved
- * than was asked for.
+ * Userspace is done. It may have changed registers meanwhile: what counts is what they say now,
+ * and no more is moved than was asked for.
  */
 static int complete_elements(struct vmlet_vcpu *vcpu)
 {

@@ -2,8 +2,8 @@
 /*
  * DOC: the instruction at RIP
  *
- * What parsing needs of a vCPU: fetch through the guest's page tables, registers, segments, and the addresses
- * that an operand has.
+ * What parsing needs of a vCPU: fetch through the guest's page tables, registers, segments, and
+ * the addresses that an operand has.
  */
 #include <asm/page.h>
 #include <asm/processor-flags.h>
@@ -77,7 +77,7 @@ static u64 effective_address(struct vmlet_vcpu *vcpu, const struct vmlet_insn *i
 	return ea & size_mask(insn->ad_bytes);
 }
 
-/* An instruction may end at the end of its page: what is wrong with the next page matters only if it does not. */
+/* What is wrong with the next page matters only if the instruction does not end in this one. */
 int vmlet_insn_decode(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
 {
 	gva_t linear = vmlet_linear_rip(vcpu);

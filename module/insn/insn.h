@@ -2,8 +2,9 @@
 /*
  * DOC: the instruction decoder
  *
- * Needed where the hardware does not say enough: MMIO, string port I/O, control and debug register moves on CPUs
- * without decode assists, and the length of an instruction on CPUs without NRIP save.
+ * Needed where the hardware does not say enough: MMIO, string port I/O, control and debug register
+ * moves on CPUs without decode assists, and the length of an instruction on CPUs without NRIP
+ * save.
  */
 #ifndef VMLET_INSN_H
 #define VMLET_INSN_H
@@ -11,13 +12,13 @@
 #include "../vmlet.h"
 
 /*
- * Fetch and decode the instruction at RIP. VMLET_RESUME: a fault was queued for the guest, enter it; 0: decoded;
- * -EINVAL: unknown to the decoder (@insn->bytes and @insn->len hold what was fetched); -EFAULT: memory gone;
- * -ENXIO: the code is not in memory.
+ * Fetch and decode the instruction at RIP. VMLET_RESUME: a fault was queued for the guest, enter
+ * it; 0: decoded; -EINVAL: unknown to the decoder (@insn->bytes and @insn->len hold what was
+ * fetched); -EFAULT: memory gone; -ENXIO: the code is not in memory.
  */
 int vmlet_insn_decode(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn);
 
-/* Register @nr as an operand of @insn, @bytes wide: four bytes zero the upper half, fewer leave the rest alone. */
+/* Register @nr as an operand, @bytes wide: four zero the upper half, fewer leave the rest alone. */
 u64 vmlet_operand(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes);
 void vmlet_operand_set(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes,
 		       u64 value);
@@ -26,8 +27,8 @@ void vmlet_operand_set(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u
 bool vmlet_linear(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, bool write, gva_t *linear);
 
 /*
- * Guest memory at seg:ea, at most a page of it, for VMLET_ACCESS_READ, WRITE or both, checked and translated.
- * 0; VMLET_RESUME: a fault was queued; -errno.
+ * Guest memory at seg:ea, at most a page of it, for VMLET_ACCESS_READ, WRITE or both, checked and
+ * translated. 0; VMLET_RESUME: a fault was queued; -errno.
  */
 int vmlet_span_map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, u8 access,
 		   struct vmlet_span *span);

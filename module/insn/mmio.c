@@ -2,11 +2,12 @@
 /*
  * DOC: instructions that touch device memory
  *
- * A table says what an instruction does with its memory operand: load, compute, store, write a register. The steps
- * are the same for all of them; each access is done in pieces that end at page boundaries, in memory where there
- * is some, by userspace where there is none. Between two pieces the state is in vcpu->mmio; registers,
- * flags and RIP change only after the last one. One iteration of a string instruction at a time: the CPU
- * executes the rest, and exits again if need be.
+ * A table says what an instruction does with its memory operand: load, compute, store, write a
+ * register. The steps are the same for all of them; each access is done in pieces that end at page
+ * boundaries, in memory where there is some, by userspace where there is none. Between two pieces
+ * the state is in vcpu->mmio; registers, flags and RIP change only after the last one. One
+ * iteration of a string instruction at a time: the CPU executes the rest, and exits again if need
+ * be.
  */
 #include <asm/processor-flags.h>
 #include <linux/bitops.h>
@@ -36,6 +37,9 @@
 #define STRING	(FROM_SI | TO_DI)
 
 #define ONLY64	0x800	/* another instruction outside 64-bit mode */
+
+#define STATUS_FLAGS	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | \
+			 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF)
 
 #define ANY	(-1)
 
@@ -129,7 +133,7 @@ static u64 status_flags(u64 flags, u64 result, u64 carries, unsigned int bytes)
 {
 	unsigned int top = 8 * bytes - 1;
 
-	flags &= ~(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF);
+	flags &= ~STATUS_FLAGS;
 	if (carries >> top & 1)
 		flags |= X86_EFLAGS_CF;
 	if (!(hweight8(result) & 1))
@@ -388,8 +392,9 @@ static bool touches(const struct vmlet_span *span, gpa_t gpa)
 }
 
 /*
- * The access was not of this instruction. Either an event was being delivered, with its stack or its table where no
- * memory is; or another vCPU has just changed the page tables, and the next try will see it.
+ * The access was not of this instruction. Either an event was being delivered, with its stack or
+ * its table where no memory is; or another vCPU has just changed the page tables, and the next try
+ * will see it.
  */
 static int not_an_operand(struct vmlet_vcpu *vcpu)
 {

@@ -2,8 +2,9 @@
 /*
  * DOC: from bytes to an instruction
  *
- * Two tables say what follows each opcode byte; everything else of the encoding is regular. An opcode that is not
- * defined is refused; whether the operands of one that is make sense is not asked, as the CPU has executed it.
+ * Two tables say what follows each opcode byte; everything else of the encoding is regular. An
+ * opcode that is not defined is refused; whether the operands of one that is make sense is not
+ * asked, as the CPU has executed it.
  */
 #include <linux/errno.h>
 #include <linux/types.h>
@@ -71,10 +72,10 @@ static const u16 one_byte[256] = {
 };
 
 static const u16 two_byte[256] = {
-	M, M, M, M, U, 0, 0, 0, 0, 0, U, 0, U, M, 0, MI,			/* 00 groups 6, 7, clts, wbinvd */
+	M, M, M, M, U, 0, 0, 0, 0, 0, U, 0, U, M, 0, MI,			/* 00 clts, wbinvd */
 	M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,				/* 10 */
 	MR, MR, MR, MR, U, U, U, U, M, M, M, M, M, M, M, M,			/* 20 mov cr, dr */
-	0, 0, 0, 0, 0, 0, U, 0, U, U, U, U, U, U, U, U,				/* 30 wrmsr, rdtsc, rdmsr */
+	0, 0, 0, 0, 0, 0, U, 0, U, U, U, U, U, U, U, U,				/* 30 wrmsr, rdmsr */
 	M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,				/* 40 cmov */
 	M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,				/* 50 */
 	M, M, M, M, M, M, M, M, M, M, M, M, M, M, M, M,				/* 60 */

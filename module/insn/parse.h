@@ -2,8 +2,8 @@
 /*
  * DOC: from bytes to an instruction
  *
- * The part of the decoder that knows nothing of a vCPU: bytes and mode in, instruction out. It needs u8, s64, u64
- * and bool, and calls nothing, so that a test can compile it in userspace.
+ * The part of the decoder that knows nothing of a vCPU: bytes and mode in, instruction out. It
+ * needs u8, s64, u64 and bool, and calls nothing, so that a test can compile it in userspace.
  */
 #ifndef VMLET_PARSE_H
 #define VMLET_PARSE_H
@@ -48,8 +48,9 @@ struct vmlet_insn {
 };
 
 /*
- * Parse @insn->bytes, of which @insn->len are there. @mode_bytes: default address size, 2, 4 or 8. 0: @insn is filled
- * and @insn->len is the instruction's; -ENODATA: it goes on behind the last byte; -EINVAL: unknown. After an error
+ * Parse @insn->bytes, of which @insn->len are there. @mode_bytes: default address size, 2, 4 or 8.
+ * 0: @insn is filled and @insn->len is the instruction's; -ENODATA: it goes on behind the last
+ * byte; -EINVAL: unknown. After an error
  * @insn->len is unchanged.
  */
 int vmlet_insn_parse(struct vmlet_insn *insn, unsigned int mode_bytes);
