@@ -114,5 +114,5 @@ int vmlet_exit_nested_fault(struct vmlet_vcpu *vcpu)
 {
 	int ret = vmlet_mem_fault(vcpu, vcpu->exit.fault.gpa, vcpu->exit.fault.access);
 
-	return ret == -ENXIO ? vmlet_mmio_emulate(vcpu, vcpu->exit.fault.gpa) : ret;
+	return ret == -ENXIO ? vmlet_mmio_emulate(vcpu) : ret;
 }

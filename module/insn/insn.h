@@ -44,7 +44,11 @@ void vmlet_string_advance(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn
 /* Count off @n elements; the instruction ends with the last one. Returns VMLET_RESUME. */
 int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u64 n);
 
-/* Emulate the instruction at RIP that touched @gpa, where no memory is. Slow handler's return value. */
-int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu, gpa_t gpa);
+/*
+ * Emulate the instruction at RIP, which exited with a nested fault where no memory is. It need not
+ * be an operand that is there: the guest's page tables can be in read-only memory. Slow handler's
+ * return value.
+ */
+int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu);
 
 #endif

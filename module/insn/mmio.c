@@ -383,32 +383,21 @@ static int map_operands(struct vmlet_vcpu *vcpu)
 	return ret;
 }
 
-static bool touches(const struct vmlet_span *span, gpa_t gpa)
-{
-	gpa_t page = gpa & PAGE_MASK;
-
-	return span->len && ((span->gpa[0] & PAGE_MASK) == page ||
-			     (span->first < span->len && (span->gpa[1] & PAGE_MASK) == page));
-}
-
 /*
- * The access was not of this instruction. Either an event was being delivered, with its stack or
- * its table where no memory is; or another vCPU has just changed the page tables, and the next try
- * will see it.
+ * The fault belongs to the delivery of an event, which is to be done again: its stack or a table is
+ * where no memory is.
  */
-static int not_an_operand(struct vmlet_vcpu *vcpu)
+static bool is_delivering(struct vmlet_vcpu *vcpu)
 {
-	if (vcpu->events.mask & (VMLET_EV_EXCEPTION | VMLET_EV_REDO_NMI | VMLET_EV_REDO_IRQ))
-		return vmlet_emulation_failed(vcpu, NULL, 0);
-	return VMLET_RESUME;
+	return vcpu->events.mask & (VMLET_EV_EXCEPTION | VMLET_EV_REDO_NMI | VMLET_EV_REDO_IRQ);
 }
 
-int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu, gpa_t gpa)
+int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_insn *insn = &vcpu->insn;
 	int ret;
 
-	if (vcpu->exit.fault.access & VMLET_ACCESS_EXEC)
+	if (vcpu->exit.fault.access & VMLET_ACCESS_EXEC || is_delivering(vcpu))
 		return vmlet_emulation_failed(vcpu, NULL, 0);
 	ret = vmlet_insn_decode(vcpu, insn);
 	if (ret == -ENXIO)
@@ -424,8 +413,6 @@ int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu, gpa_t gpa)
 	ret = map_operands(vcpu);
 	if (ret)
 		return ret;
-	if (!touches(&vcpu->mmio.src, gpa) && !touches(&vcpu->mmio.dst, gpa))
-		return not_an_operand(vcpu);
 	vcpu->mmio.loaded = 0;
 	vcpu->mmio.done = 0;
 	vcpu->mmio.storing = false;
