@@ -30,7 +30,7 @@ static const struct {
 /*
  * Interrupts are not acknowledged on exit: the host takes them when it enables interrupts. Translations are the
  * guest's own affair (EPT), so CR3 and INVLPG do not exit. Neither PAT nor XSAVES state is switched: EPT leaves
- * ignore the guest's PAT, and XSAVES stays undefined for guests.
+ * ignore the guest's PAT. RDTSCP and XSAVES, whose MSRs would have to be switched, stay undefined for guests.
  */
 static const struct {
 	enum field field;
@@ -59,7 +59,6 @@ static const struct {
 	{ CPU2,	NEED,	SECONDARY_EXEC_UNRESTRICTED_GUEST,	"unrestricted guest" },
 	{ CPU2,	NEED,	SECONDARY_EXEC_WBINVD_EXITING,		"WBINVD exiting" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_VPID,		"VPID" },
-	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_RDTSCP,		"RDTSCP" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_INVPCID,		"INVPCID" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENCLS_EXITING,		"ENCLS exiting" },
 	{ EXIT,	NEED,	VM_EXIT_HOST_ADDR_SPACE_SIZE,		"64-bit hosts" },

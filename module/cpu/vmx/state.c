@@ -104,19 +104,40 @@ static void write_if_new(unsigned long field, u64 *old, u64 new, bool known)
 	vmx_write(field, new);
 }
 
+/* A guest that cannot execute SYSCALL cannot see these either: reading them exits. */
+void vmx_load_guest_msrs(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
+	struct vmlet_vcpu *vcpu = &vmx->vcpu;
+	u64 value[VMX_SWITCHED];
+
+	if (!(vcpu->efer & EFER_SCE))
+		return;
+	value[VMX_STAR] = vcpu->msr[VMLET_STAR];
+	value[VMX_LSTAR] = vcpu->msr[VMLET_LSTAR];
+	value[VMX_SFMASK] = vcpu->msr[VMLET_SFMASK];
+	vmx_set_msrs(this, value);
+}
+
 static void flush_efer(struct vmx_vcpu *vmx)
 {
 	u64 efer = vmx->vcpu.efer;
 	u32 entry = vmx_config.entry | (efer & EFER_LMA ? VM_ENTRY_IA32E_MODE : 0);
+	u32 tr;
 
-	write_if_new(GUEST_IA32_EFER, &vmx->efer, efer, true);
+	if (efer == vmx->efer)
+		return;
+	vmx->efer = efer;
+	vmx_write(GUEST_IA32_EFER, efer);
+	vmx_load_guest_msrs(vmx);
 	if (entry == vmx->ctl_entry)
 		return;
 	vmx->ctl_entry = entry;
 	vmx_write(VM_ENTRY_CONTROLS, entry);
 	/* Long mode may be entered with a 16-bit TSS, which entry refuses; a busy one of the other kind is as good. */
-	if ((efer & EFER_LMA) && (vmx_read(GUEST_TR_AR_BYTES) & 15) == VMX_AR_TYPE_BUSY_16_TSS)
-		vmx_write(GUEST_TR_AR_BYTES, VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_64_TSS);
+	tr = vmx_read(GUEST_TR_AR_BYTES);
+	if ((efer & EFER_LMA) && (tr & VMX_AR_TYPE_MASK) == VMX_AR_TYPE_BUSY_16_TSS)
+		vmx_write(GUEST_TR_AR_BYTES, tr | VMX_AR_TYPE_BUSY_64_TSS);
 }
 
 /* Hardware's CR0 has NE always and caches on; CR4 has VMXE, and MCE because machine checks are the host's. */
@@ -155,22 +176,6 @@ static void fetch_msr(struct vmx_vcpu *vmx)
 	msr[VMLET_KERNEL_GS] = vmx->kernel_gs;
 }
 
-/* A guest that cannot execute SYSCALL or RDTSCP cannot see those MSRs either: reading them exits. */
-void vmx_load_guest_msrs(struct vmx_vcpu *vmx)
-{
-	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
-	struct vmlet_vcpu *vcpu = &vmx->vcpu;
-	bool syscall = vcpu->efer & EFER_SCE;
-	u64 value[VMX_SWITCHED];
-
-	value[VMX_STAR] = syscall ? vcpu->msr[VMLET_STAR] : this->msr[VMX_STAR];
-	value[VMX_LSTAR] = syscall ? vcpu->msr[VMLET_LSTAR] : this->msr[VMX_LSTAR];
-	value[VMX_SFMASK] = syscall ? vcpu->msr[VMLET_SFMASK] : this->msr[VMX_SFMASK];
-	value[VMX_TSC_AUX] = vmx->ctl_cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP ? vcpu->store.tsc_aux :
-			     this->msr[VMX_TSC_AUX];
-	vmx_set_msrs(this, value);
-}
-
 static void flush_msr(struct vmx_vcpu *vmx)
 {
 	u64 *msr = vmx->vcpu.msr;
@@ -181,14 +186,6 @@ static void flush_msr(struct vmx_vcpu *vmx)
 	vmx->kernel_gs = msr[VMLET_KERNEL_GS];
 	wrmsrl_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
 	vmx_load_guest_msrs(vmx);
-}
-
-static void fetch_shadow(struct vmlet_vcpu *vcpu)
-{
-	u32 info = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
-
-	vcpu->int_shadow = info & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
-	vcpu->nmi_masked = info & GUEST_INTR_STATE_NMI;
 }
 
 static void flush_shadow(struct vmlet_vcpu *vcpu)
@@ -209,7 +206,7 @@ static void flush_shadow(struct vmlet_vcpu *vcpu)
 /* DR0 to DR3 reach the CPU only while the guest has a breakpoint armed; vmx_put() brings the host's back. */
 void vmx_load_guest_drs(struct vmlet_vcpu *vcpu)
 {
-	if (likely(!(vcpu->dr7 & DR_ENABLED_MASK)))
+	if (likely(!(vcpu->dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK))))
 		return;
 	set_debugreg(vcpu->dr[0], 0);
 	set_debugreg(vcpu->dr[1], 1);
@@ -234,14 +231,9 @@ static void flush_dt(struct vmlet_vcpu *vcpu)
 }
 
 /* The VMCS is current. */
-static __always_inline void fetch(struct vmlet_vcpu *vcpu, u32 groups)
+static void fetch(struct vmlet_vcpu *vcpu, u32 groups)
 {
-	if (groups & VMLET_G_RIP)
-		vcpu->rip = vmx_read(GUEST_RIP);
-	if (groups & VMLET_G_RFLAGS)
-		vcpu->rflags = vmx_read(GUEST_RFLAGS);
-	if (groups & VMLET_G_SHADOW)
-		fetch_shadow(vcpu);
+	vmx_fetch_skip(vcpu, groups);
 	if (groups & VMLET_G_RSP)
 		vcpu->regs[VMLET_RSP] = vmx_read(GUEST_RSP);
 	if (groups & VMLET_G_CR)
@@ -254,14 +246,13 @@ static __always_inline void fetch(struct vmlet_vcpu *vcpu, u32 groups)
 		fetch_dt(vcpu);
 	if (groups & VMLET_G_MSR)
 		fetch_msr(to_vmx(vcpu));
-	vcpu->avail |= groups;
 }
 
 void vmx_fetch(struct vmlet_vcpu *vcpu, u32 groups)
 {
 	preempt_disable();
-	vmx_make_current(to_vmx(vcpu));
-	fetch(vcpu, groups);
+	if (vmx_make_current(to_vmx(vcpu)))
+		fetch(vcpu, groups);
 	preempt_enable();
 }
 

@@ -6,15 +6,13 @@
  * driver did not switch on it does not switch off.
  */
 #include <linux/gfp.h>
-#include <asm/cpu.h>
+#include <linux/hardirq.h>
 #include <asm/cpufeature.h>
 #include <asm/intel_pt.h>
 #include <asm/msr.h>
 #include <asm/perf_event.h>
-#include <asm/reboot.h>
 #include <asm/tlbflush.h>
 
-#include "../../run/loop.h"
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpus);
@@ -34,7 +32,6 @@ static const u32 switched_msrs[VMX_SWITCHED] = {
 	[VMX_STAR]	= MSR_STAR,
 	[VMX_LSTAR]	= MSR_LSTAR,
 	[VMX_SFMASK]	= MSR_SYSCALL_MASK,
-	[VMX_TSC_AUX]	= MSR_TSC_AUX,
 };
 
 /* MSRs that the VMCS or vmx_load() switches: the guest reads and writes its own values without an exit. */
@@ -93,24 +90,7 @@ failed:
 	return false;
 }
 
-static void vmxoff(void)
-{
-	asm volatile("vmxoff" : : : "cc", "memory");
-	cr4_clear_bits(X86_CR4_VMXE);
-	this_cpu_write(vmx_cpus.on, false);
-}
-
-/*
- * Before a crash kernel or a firmware reset takes over: in VMX operation INIT is blocked and CR4.VMXE cannot be
- * cleared. VMCSs stay active; nobody will load them again.
- */
-static void vmx_emergency_off(void)
-{
-	if (this_cpu_read(vmx_cpus.on))
-		vmxoff();
-}
-
-static void free_all(void)
+static void vmx_unsetup(void)
 {
 	int cpu;
 
@@ -160,26 +140,16 @@ static int vmx_setup(void)
 {
 	int ret;
 
-	/* The kernel has one slot for the callback below; KVM, if it runs, has it. */
-	if (cr4_read_shadow() & X86_CR4_VMXE)
-		return -EBUSY;
 	ret = alloc_all();
 	if (ret) {
-		free_all();
+		vmx_unsetup();
 		return ret;
 	}
 	if (vmx_config.ept_dirty) {
 		pt_format.accessed = VMX_EPT_ACCESS_BIT;
 		pt_format.dirty = VMX_EPT_DIRTY_BIT;
 	}
-	cpu_emergency_register_virt_callback(vmx_emergency_off);
 	return 0;
-}
-
-static void vmx_unsetup(void)
-{
-	cpu_emergency_unregister_virt_callback(vmx_emergency_off);
-	free_all();
 }
 
 static int vmx_huge_levels(void)
@@ -242,8 +212,12 @@ static void vmx_cpu_off(void)
 
 	if (!this->on)
 		return;
-	vmx_clear_active(this);
-	vmxoff();
+	/* On the way into a crash kernel this is an NMI, which may have come upon a list half changed. */
+	if (!in_nmi())
+		vmx_clear_active(this);
+	asm volatile("vmxoff" : : : "cc", "memory");
+	cr4_clear_bits(X86_CR4_VMXE);
+	this->on = false;
 	intel_pt_handle_vmx(0);
 }
 

@@ -24,7 +24,7 @@ struct vmx_config {
 };
 
 /* MSRs that neither entry nor exit switches; those that the guest cannot read need no entry here. */
-enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_TSC_AUX, VMX_SWITCHED };
+enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_SWITCHED };
 
 /**
  * struct vmx_cpu - one physical CPU
@@ -61,8 +61,8 @@ struct vmx_saved {
  * @fresh_pdptes: vcpu->pdpte[] was read for this entry
  * @ctl_cpu, @ctl_cpu2, @eptp: as the VMCS is to have them; flushed with VMX_G_CONTROLS
  * @ctl_entry, @shadow0, @shadow4, @efer: as the VMCS has them
- * @host:	host fields as the VMCS has them
- * @hw_cr0, @hw_cr3, @hw_cr4: fields as the VMCS has them, while VMX_G_HW_CR is available
+ * @host_rsp, @host_cr3, @host_cr4, @host_fs_base: likewise
+ * @hw_cr0, @hw_cr3, @hw_cr4: likewise, while VMX_G_HW_CR is available
  * @kernel_gs:	the guest's, while it is not in the MSR
  * @cr4_guest:	bits of CR4 that the guest changes without an exit
  */
@@ -79,10 +79,7 @@ struct vmx_vcpu {
 	u32 ctl_cpu, ctl_cpu2, ctl_entry;
 	u64 eptp;
 	u64 kernel_gs;
-	struct {
-		unsigned long rsp, cr3, cr4, fs_base;
-		u16 fs, gs;
-	} host;
+	unsigned long host_rsp, host_cr3, host_cr4, host_fs_base;
 	struct vmx_saved saved;
 	u64 hw_cr0, hw_cr3, hw_cr4;
 	u64 shadow0, shadow4, efer;
@@ -127,7 +124,7 @@ void vmx_load(struct vmlet_vcpu *vcpu);
 void vmx_put(struct vmlet_vcpu *vcpu);
 int vmx_run(struct vmlet_vcpu *vcpu);
 void vmx_cpuid_changed(struct vmlet_vcpu *vcpu);
-void vmx_make_current(struct vmx_vcpu *vmx);
+bool vmx_make_current(struct vmx_vcpu *vmx);
 void vmx_clear_active(struct vmx_cpu *this);
 
 /* state.c */
@@ -139,7 +136,7 @@ void vmx_load_guest_msrs(struct vmx_vcpu *vmx);
 void vmx_load_guest_drs(struct vmlet_vcpu *vcpu);
 
 /* decode.c */
-void vmx_decode(struct vmx_vcpu *vmx, u32 reason);
+void vmx_decode(struct vmx_vcpu *vmx);
 void vmx_decode_failure(struct vmx_vcpu *vmx);
 
 /* enter.S: true: the entry failed before any guest state was loaded. */
@@ -164,6 +161,22 @@ static __always_inline void vmx_write(unsigned long field, u64 value)
 	asm volatile("vmwrite %2, %1" : "=@ccna" (failed) : "r" (field), "rm" (value));
 	if (unlikely(failed))
 		vmx_write_failed(field, value);
+}
+
+/* What advancing RIP needs; the VMCS is current. */
+static __always_inline void vmx_fetch_skip(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	if (groups & VMLET_G_RIP)
+		vcpu->rip = vmx_read(GUEST_RIP);
+	if (groups & VMLET_G_RFLAGS)
+		vcpu->rflags = vmx_read(GUEST_RFLAGS);
+	if (groups & VMLET_G_SHADOW) {
+		u32 info = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
+
+		vcpu->int_shadow = info & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+		vcpu->nmi_masked = info & GUEST_INTR_STATE_NMI;
+	}
+	vcpu->avail |= groups;
 }
 
 static inline bool vmx_vmclear(u64 vmcs)

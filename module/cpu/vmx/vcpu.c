@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: a vCPU's VMCS and the guest section
+ *
+ * A VMCS is active on at most one CPU, which may cache it: before it moves, the old CPU writes it back (VMCLEAR).
+ * The guest section begins with load() and ends with put(): in between, state that VM entry and exit do not switch
+ * is the guest's.
+ */
+#include <linux/gfp.h>
+#include <linux/idr.h>
+#include <linux/hw_breakpoint.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+#include <asm/trapnr.h>
+
+#include "../../api/api.h"
+#include "../../run/loop.h"
+#include "vmx.h"
+
+static DEFINE_IDA(vpids);
+static atomic64_t serials;
+
+/* VPID 0 is the host's. */
+#define VPID_MAX	0xffff
+
+/* Write back a VMCS that is active on this CPU. Interrupts off, as the list is changed by IPIs too. */
+static void clear_here(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
+
+	vmx_vmclear(__pa(vmx->vmcs));
+	if (this->current_vcpu == vmx)
+		this->current_vcpu = NULL;
+	list_del(&vmx->node);
+	vmx->launched = false;
+	/* The launch state and the list are done with before another CPU sees that it may load the VMCS. */
+	smp_store_release(&vmx->cpu, -1);
+}
+
+static void clear_ipi(void *arg)
+{
+	struct vmx_vcpu *vmx = arg;
+
+	if (vmx->cpu == smp_processor_id())
+		clear_here(vmx);
+}
+
+/* Make the VMCS inactive, wherever it is. A CPU that went offline has done it when it went. */
+static void clear_anywhere(struct vmx_vcpu *vmx)
+{
+	int cpu = smp_load_acquire(&vmx->cpu);
+
+	if (cpu >= 0)
+		smp_call_function_single(cpu, clear_ipi, vmx, 1);
+}
+
+void vmx_clear_active(struct vmx_cpu *this)
+{
+	struct vmx_vcpu *vmx, *next;
+
+	list_for_each_entry_safe(vmx, next, &this->active, node)
+		clear_here(vmx);
+}
+
+/* Descriptor tables, per-CPU area and entry stack are the CPU's own. */
+static void write_cpu_fields(void)
+{
+	const struct ldttss_desc *tss;
+	struct desc_ptr gdt, idt;
+	u64 value;
+
+	native_store_gdt(&gdt);
+	store_idt(&idt);
+	tss = (const void *)(gdt.address + GDT_ENTRY_TSS * 8);
+	vmx_write(HOST_TR_BASE, tss->base0 | tss->base1 << 16 | (u64)tss->base2 << 24 | (u64)tss->base3 << 32);
+	vmx_write(HOST_GDTR_BASE, gdt.address);
+	vmx_write(HOST_IDTR_BASE, idt.address);
+	rdmsrl(MSR_GS_BASE, value);
+	vmx_write(HOST_GS_BASE, value);
+	rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+	vmx_write(HOST_IA32_SYSENTER_ESP, value);
+	vmx_write(HOST_CR0, read_cr0());
+}
+
+/*
+ * Preemption off; interrupts on, unless the VMCS is current already. Translations this CPU cached for the vCPU while it
+ * was here before may be outdated. False: the host reboots and VMX operation is off.
+ */
+bool vmx_make_current(struct vmx_vcpu *vmx)
+{
+	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
+	int cpu = smp_processor_id();
+
+	if (likely(this->current_vcpu == vmx))
+		return true;
+	if (vmx->cpu != cpu)
+		clear_anywhere(vmx);
+	guard(irq)();
+	if (!this->on)
+		return false;
+	this->current_vcpu = vmx;
+	vmx_vmptrld(__pa(vmx->vmcs));
+	if (vmx->cpu != cpu) {
+		list_add(&vmx->node, &this->active);
+		vmx->cpu = cpu;
+		write_cpu_fields();
+		vmx_flush_tlb(&vmx->vcpu);
+	}
+	return true;
+}
+
+/* What is the same for all vCPUs and for ever. */
+static void write_constants(void)
+{
+	static const struct {
+		u16 field;
+		u64 value;
+	} constants[] = {
+		{ EXCEPTION_BITMAP,	BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) },
+		{ PAGE_FAULT_ERROR_CODE_MASK, 0 },
+		{ PAGE_FAULT_ERROR_CODE_MATCH, 0 },
+		{ CR3_TARGET_COUNT,	0 },
+		{ VM_EXIT_MSR_STORE_COUNT, 0 },
+		{ VM_EXIT_MSR_LOAD_COUNT, 0 },
+		{ VM_ENTRY_MSR_LOAD_COUNT, 0 },
+		{ VM_ENTRY_INTR_INFO_FIELD, 0 },
+		{ VMCS_LINK_POINTER,	~0ull },
+		{ CR0_GUEST_HOST_MASK,	~(u64)VMX_CR0_GUEST },
+		{ GUEST_IA32_DEBUGCTL,	0 },
+		{ GUEST_ACTIVITY_STATE,	0 },
+		{ GUEST_PENDING_DBG_EXCEPTIONS, 0 },
+		{ HOST_CS_SELECTOR,	__KERNEL_CS },
+		{ HOST_SS_SELECTOR,	__KERNEL_DS },
+		{ HOST_DS_SELECTOR,	0 },
+		{ HOST_ES_SELECTOR,	0 },
+		{ HOST_FS_SELECTOR,	0 },
+		{ HOST_GS_SELECTOR,	0 },
+		{ HOST_TR_SELECTOR,	GDT_ENTRY_TSS * 8 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(constants); i++)
+		vmx_write(constants[i].field, constants[i].value);
+}
+
+static void write_host_constants(void)
+{
+	u64 value;
+
+	rdmsrl(MSR_EFER, value);
+	vmx_write(HOST_IA32_EFER, value);
+	rdmsrl(MSR_IA32_SYSENTER_CS, value);
+	vmx_write(HOST_IA32_SYSENTER_CS, value);
+	rdmsrl(MSR_IA32_SYSENTER_EIP, value);
+	vmx_write(HOST_IA32_SYSENTER_EIP, value);
+	vmx_write(HOST_FS_BASE, 0);
+	vmx_write(HOST_RIP, (unsigned long)vmx_exit_point);
+}
+
+static void write_initial(struct vmx_vcpu *vmx)
+{
+	write_constants();
+	write_host_constants();
+	vmx_write(PIN_BASED_VM_EXEC_CONTROL, vmx_config.pin);
+	vmx_write(VM_EXIT_CONTROLS, vmx_config.exit);
+	vmx_write(VM_ENTRY_CONTROLS, vmx_config.entry);
+	vmx_write(MSR_BITMAP, __pa(vmx_msr_bitmap));
+	vmx_write(CR0_READ_SHADOW, 0);
+	vmx_write(CR4_READ_SHADOW, 0);
+	vmx_write(GUEST_IA32_EFER, 0);
+	vmx_write(TSC_OFFSET, 0);
+	if (vmx_config.cpu2 & SECONDARY_EXEC_ENABLE_VPID)
+		vmx_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	/* An enclave would run outside of every other control. */
+	if (vmx_config.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
+		vmx_write(ENCLS_EXITING_BITMAP, ~0ull);
+}
+
+int vmx_vcpu_init(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int vpid = ida_alloc_range(&vpids, 1, VPID_MAX, GFP_KERNEL_ACCOUNT);
+
+	if (vpid < 0)
+		return vpid;
+	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs) {
+		ida_free(&vpids, vpid);
+		return -ENOMEM;
+	}
+	*(u32 *)vmx->vmcs = vmx_config.revision;
+	vmx->serial = atomic64_inc_return(&serials);
+	vmx->vpid = vpid;
+	vmx->cpu = -1;
+	vmx->ctl_cpu = vmx_config.cpu;
+	vmx->ctl_cpu2 = vmx_config.cpu2;
+	vmx->ctl_entry = vmx_config.entry;
+	vmx_set_root(vcpu, __pa(vcpu->vm->root));
+	/* Until the first exit the values in the vCPU count, not what the VMCS has. */
+	vcpu->avail = VMLET_G_ALL;
+	/* Whatever these bytes were, the CPU has nothing cached for this VMCS from now on. */
+	vmx_vmclear(__pa(vmx->vmcs));
+	preempt_disable();
+	vmx_make_current(vmx);
+	write_initial(vmx);
+	preempt_enable();
+	return 0;
+}
+
+void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	clear_anywhere(vmx);
+	free_page((unsigned long)vmx->vmcs);
+	ida_free(&vpids, vmx->vpid);
+}
+
+void vmx_set_root(struct vmlet_vcpu *vcpu, hpa_t root)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->eptp = root | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
+		    (vmx_config.ept_dirty ? VMX_EPTP_AD_ENABLE_BIT : 0);
+	vcpu->dirty |= VMX_G_CONTROLS;
+}
+
+/* INVPCID raises #UD where the guest's CPUID lacks it; CR4 bits that it lacks must exit to raise #GP. */
+void vmx_cpuid_changed(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, 7, 0);
+
+	vmx->ctl_cpu2 = vmx_config.cpu2;
+	if (!entry || !(entry->ebx & BIT(10)))
+		vmx->ctl_cpu2 &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	/* What the guest owns is in the VMCS, the rest in the shadow: have all of it before the line moves. */
+	vmlet_touch(vcpu, VMLET_G_CR);
+	vmx->cr4_guest = VMX_CR4_GUEST & vcpu->cr4_allowed & vmx_config.cr4_fixed1;
+	vcpu->dirty |= VMX_G_CONTROLS;
+}
+
+/* Selectors that user code uses become null in the guest section: entry accepts no others. */
+static void save_segments(struct vmx_vcpu *vmx)
+{
+	struct vmx_saved *saved = &vmx->saved;
+
+	native_store_gdt(&saved->gdt);
+	store_idt(&saved->idt);
+	store_ldt(saved->ldt);
+	savesegment(ds, saved->ds);
+	savesegment(es, saved->es);
+	savesegment(fs, saved->fs);
+	savesegment(gs, saved->gs);
+	saved->fs_base = x86_fsbase_read_cpu();
+	rdmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
+}
+
+static void restore_segments(struct vmx_vcpu *vmx)
+{
+	struct vmx_saved *saved = &vmx->saved;
+
+	native_load_gdt(&saved->gdt);
+	native_load_idt(&saved->idt);
+	invalidate_tss_limit();
+	if (unlikely(saved->ldt | saved->ds | saved->es | saved->fs | saved->gs)) {
+		asm volatile("lldt %0" : : "m" (saved->ldt));
+		loadsegment(ds, saved->ds);
+		loadsegment(es, saved->es);
+		loadsegment(fs, saved->fs);
+		load_gs_index(saved->gs);
+		/* Loading selectors has loaded bases. */
+		x86_fsbase_write_cpu(saved->fs_base);
+		wrmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
+	}
+}
+
+/* L1TF: what the host had in the L1 data cache, a guest can read unless it is flushed first. */
+static void flush_l1d(void)
+{
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return;
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+}
+
+void vmx_load(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx_make_current(vmx);
+	vcpu->last_cpu = smp_processor_id();
+	if (this->last_run != vmx->serial) {
+		this->last_run = vmx->serial;
+		indirect_branch_prediction_barrier();
+	}
+	save_segments(vmx);
+	if (vmx->kernel_gs != vmx->saved.kernel_gs)
+		wrmsrl_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+	vmx_load_guest_msrs(vmx);
+	vmx_load_guest_drs(vcpu);
+	/* The outer loop has read them for this entry. */
+	vmx->fresh_pdptes = vcpu->dirty & VMLET_G_CR;
+	vmx->in_section = true;
+	flush_l1d();
+}
+
+void vmx_put(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx->in_section = false;
+	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+	if (vmx->kernel_gs != vmx->saved.kernel_gs)
+		wrmsrl(MSR_KERNEL_GS_BASE, vmx->saved.kernel_gs);
+	vmx_set_msrs(this, this->host_msr);
+	restore_segments(vmx);
+	/* An exit leaves DR7 without breakpoints, and the guest's may be in the others. */
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
+/* Host state that changes with the task, or by an IPI until interrupts are off. */
+static void write_host_fields(struct vmx_vcpu *vmx)
+{
+	unsigned long cr3 = __read_cr3(), cr4 = cr4_read_shadow(), fs_base = vmx->saved.fs_base;
+
+	if (unlikely(cr3 != vmx->host_cr3)) {
+		vmx->host_cr3 = cr3;
+		vmx_write(HOST_CR3, cr3);
+	}
+	if (unlikely(cr4 != vmx->host_cr4)) {
+		vmx->host_cr4 = cr4;
+		vmx_write(HOST_CR4, cr4);
+	}
+	if (unlikely(fs_base != vmx->host_fs_base)) {
+		vmx->host_fs_base = fs_base;
+		vmx_write(HOST_FS_BASE, fs_base);
+	}
+}
+
+static __always_inline void enter(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (likely(vcpu->dirty))
+		vmx_flush(vmx);
+	if (unlikely(vmx_enter_guest(vcpu->regs, &vmx->host_rsp, vmx->launched)))
+		vmx_decode_failure(vmx);
+	else
+		vmx_decode(vmx);
+}
+
+int vmx_run(struct vmlet_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	unsigned long debugctl = get_debugctlmsr();
+	int next;
+
+	/* A reboot switches VMX operation off under our feet, but not while interrupts are off. */
+	if (unlikely(!this_cpu_read(vmx_cpus.on)))
+		return -EIO;
+	write_host_fields(vmx);
+	/* Interrupts may fault, so CR2 is the guest's only while they are off; NMIs preserve it. */
+	if (native_read_cr2() != vcpu->cr2)
+		native_write_cr2(vcpu->cr2);
+	next = vmlet_loop(vcpu, enter, vmx_fetch_skip, vmx_flush_tlb);
+	vcpu->cr2 = native_read_cr2();
+	if (unlikely(debugctl))	/* cleared by exits */
+		update_debugctlmsr(debugctl);
+	return next;
+}
