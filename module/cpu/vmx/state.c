@@ -172,7 +172,7 @@ static void fetch_msr(struct vmx_vcpu *vmx)
 	msr[VMLET_SYSENTER_ESP] = vmx_read(GUEST_SYSENTER_ESP);
 	msr[VMLET_SYSENTER_EIP] = vmx_read(GUEST_SYSENTER_EIP);
 	if (vmx->in_section)
-		rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+		vmx->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
 	msr[VMLET_KERNEL_GS] = vmx->kernel_gs;
 }
 
@@ -184,7 +184,7 @@ static void flush_msr(struct vmx_vcpu *vmx)
 	vmx_write(GUEST_SYSENTER_ESP, msr[VMLET_SYSENTER_ESP]);
 	vmx_write(GUEST_SYSENTER_EIP, msr[VMLET_SYSENTER_EIP]);
 	vmx->kernel_gs = msr[VMLET_KERNEL_GS];
-	wrmsrl_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+	native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
 	vmx_load_guest_msrs(vmx);
 }
 

@@ -15,6 +15,7 @@
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
@@ -55,7 +56,7 @@ static void clear_ipi(void *arg)
 /* Make the VMCS inactive, wherever it is. A CPU that went offline has done it when it went. */
 static void clear_anywhere(struct vmx_vcpu *vmx)
 {
-	int cpu = smp_load_acquire(&vmx->cpu);
+	int cpu = smp_load_acquire(&vmx->cpu);	/* pairs with clear_here() */
 
 	if (cpu >= 0)
 		smp_call_function_single(cpu, clear_ipi, vmx, 1);
@@ -260,7 +261,7 @@ static void save_segments(struct vmx_vcpu *vmx)
 	savesegment(fs, saved->fs);
 	savesegment(gs, saved->gs);
 	saved->fs_base = x86_fsbase_read_cpu();
-	rdmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
+	saved->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
 }
 
 static void restore_segments(struct vmx_vcpu *vmx)
@@ -278,7 +279,7 @@ static void restore_segments(struct vmx_vcpu *vmx)
 		load_gs_index(saved->gs);
 		/* Loading selectors has loaded bases. */
 		x86_fsbase_write_cpu(saved->fs_base);
-		wrmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
+		native_wrmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
 	}
 }
 
@@ -304,7 +305,7 @@ void vmx_load(struct vmlet_vcpu *vcpu)
 	}
 	save_segments(vmx);
 	if (vmx->kernel_gs != vmx->saved.kernel_gs)
-		wrmsrl_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+		native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
 	vmx_load_guest_msrs(vmx);
 	vmx_load_guest_drs(vcpu);
 	/* The outer loop has read them for this entry. */
@@ -319,9 +320,9 @@ void vmx_put(struct vmlet_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx->in_section = false;
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->kernel_gs);
+	vmx->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
 	if (vmx->kernel_gs != vmx->saved.kernel_gs)
-		wrmsrl(MSR_KERNEL_GS_BASE, vmx->saved.kernel_gs);
+		native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->saved.kernel_gs);
 	vmx_set_msrs(this, this->host_msr);
 	restore_segments(vmx);
 	/* An exit leaves DR7 without breakpoints, and the guest's may be in the others. */
@@ -360,22 +361,41 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 		vmx_decode(vmx);
 }
 
+/*
+ * Counters that perf wants stopped while a guest runs: above all precise events, whose records the processor would
+ * write to a linear address of the guest's.
+ */
+static void switch_perf_msrs(const struct perf_guest_switch_msr *msrs, int nr, bool guest)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (msrs[i].host != msrs[i].guest)
+			native_wrmsrl(msrs[i].msr, guest ? msrs[i].guest : msrs[i].host);
+	}
+}
+
 int vmx_run(struct vmlet_vcpu *vcpu)
 {
+	struct perf_guest_switch_msr *perf_msrs;
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	unsigned long debugctl = get_debugctlmsr();
-	int next;
+	int next, nr_perf = 0;
+	u64 debugctl;
 
 	/* A reboot switches VMX operation off under our feet, but not while interrupts are off. */
 	if (unlikely(!this_cpu_read(vmx_cpus.on)))
 		return -EIO;
+	debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	write_host_fields(vmx);
+	perf_msrs = perf_guest_get_msrs(&nr_perf, NULL);
+	switch_perf_msrs(perf_msrs, nr_perf, true);
 	/* Interrupts may fault, so CR2 is the guest's only while they are off; NMIs preserve it. */
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	next = vmlet_loop(vcpu, enter, vmx_fetch_skip, vmx_flush_tlb);
 	vcpu->cr2 = native_read_cr2();
+	switch_perf_msrs(perf_msrs, nr_perf, false);
 	if (unlikely(debugctl))	/* cleared by exits */
-		update_debugctlmsr(debugctl);
+		native_wrmsrl(MSR_IA32_DEBUGCTLMSR, debugctl);
 	return next;
 }

@@ -230,7 +230,7 @@ void vmx_set_msrs(struct vmx_cpu *this, const u64 *value)
 		if (this->msr[i] == value[i])
 			continue;
 		this->msr[i] = value[i];
-		wrmsrl_safe(switched_msrs[i], value[i]);
+		native_write_msr_safe(switched_msrs[i], value[i], value[i] >> 32);
 	}
 }
 
