@@ -255,10 +255,8 @@ static int step(struct vmlet_machine *machine)
 		machine->now = clock_ns(CLOCK_MONOTONIC);
 	if (atomic_load(&machine->events.stop))
 		return VMLET_EXIT_QUIT;
-	if (machine->output.error) {
-		vmlet_error("standard output: %s", strerror(machine->output.error));
+	if (machine->output.error)
 		return VMLET_EXIT_HOST;
-	}
 	advance(machine);
 	status = inject(machine);
 	if (status != RUNNING)
@@ -287,6 +285,10 @@ enum vmlet_status vmlet_machine_run(struct vmlet_machine *machine)
 	vmlet_output_flush(&machine->output);
 	vmlet_terminal_restore();
 	vmlet_events_end(&machine->events);
+	if (machine->output.error) {
+		vmlet_error("standard output: %s", strerror(machine->output.error));
+		return VMLET_EXIT_HOST;
+	}
 	return status;
 }
 

@@ -86,7 +86,7 @@ static uint8_t pop(struct vmlet_uart *uart)
 
 bool vmlet_uart_ready(const struct vmlet_uart *uart)
 {
-	bool may_send = !uart->mcr_written || (uart->mcr & UART_MCR_RTS);
+	bool may_send = uart->driven ? uart->mcr & UART_MCR_RTS : uart->polled;
 
 	return may_send && !loopback(uart) && uart->count < fifo_size(uart);
 }
@@ -115,6 +115,7 @@ static uint8_t read_lsr(struct vmlet_uart *uart)
 	if (uart->overrun)
 		value |= UART_LSR_OE;
 	uart->overrun = false;
+	uart->polled = true;
 	return value;
 }
 
@@ -193,7 +194,7 @@ static void write_mcr(struct vmlet_uart *uart, uint8_t value)
 	uint8_t before = modem_inputs(uart), changed;
 
 	uart->mcr = value & 0x1f;
-	uart->mcr_written = true;
+	uart->driven = true;
 	changed = before ^ modem_inputs(uart);
 	/* Each delta bit is four below its input; RI counts only when it falls. */
 	changed &= ~(UART_MSR_RI & modem_inputs(uart));

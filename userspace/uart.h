@@ -23,7 +23,8 @@
  * @overrun: a byte was lost
  * @modem_delta: modem inputs changed since they were last read, low bits of MSR
  * @thr_empty: the transmitter has announced that it is empty
- * @mcr_written: the guest has set up the modem control register
+ * @driven: the guest has set up the modem control register
+ * @polled: the guest has looked for input
  * @line: interrupt line
  * @transmit: takes a byte that the guest has sent
  * @transmit_to: first argument of @transmit
@@ -41,7 +42,8 @@ struct vmlet_uart {
 	bool overrun;
 	uint8_t modem_delta;
 	bool thr_empty;
-	bool mcr_written;
+	bool driven;
+	bool polled;
 	struct vmlet_line line;
 	void (*transmit)(void *to, uint8_t byte, uint64_t now);
 	void *transmit_to;
@@ -62,7 +64,7 @@ bool vmlet_uart_init(struct vmlet_uart *uart, struct vmlet_ports *ports);
  *
  * The other end of the cable minds the RTS signal: what is typed while the guest still
  * boots is kept until its driver is ready, and is not lost. A guest that never touches
- * the modem control register is always ready.
+ * the modem control register is ready as soon as it has read the line status.
  *
  * Return: true if vmlet_uart_receive() will not lose a byte.
  */
