@@ -9,6 +9,7 @@
 #include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
@@ -57,7 +58,7 @@ void vmlet_vcpu_reset(struct vmlet_vcpu *vcpu)
 	vcpu->rflags = X86_EFLAGS_FIXED;
 	vcpu->regs[VMLET_RDX] = 0x600;	/* family 6 */
 	vcpu->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
-	vcpu->dr6 = DR6_ACTIVE_LOW;
+	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = 0x400;
 	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	if (vcpu->id == 0)

@@ -40,7 +40,6 @@ enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ }
  * @cpu_on:	switch virtualization on in this CPU, interrupts off; -EBUSY: somebody else owns it
  * @cpu_off:	switch off what @cpu_on switched on, interrupts off
  * @vcpu_init:	allocate and fill the vendor's part; @vcpu_destroy undoes it, on any state
- * @set_root:	nested page tables start at this host-physical address
  * @fetch:	bring groups from hardware into the vCPU; any context that may hold vcpu->mutex;
  *		inside the guest section with interrupts off, otherwise with them on
  * @load:	begin of the guest section, preemption off, interrupts on: state of this vCPU onto this CPU
@@ -63,7 +62,6 @@ struct vmlet_vendor {
 	void (*cpu_off)(void);
 	int (*vcpu_init)(struct vmlet_vcpu *vcpu);
 	void (*vcpu_destroy)(struct vmlet_vcpu *vcpu);
-	void (*set_root)(struct vmlet_vcpu *vcpu, hpa_t root);
 	void (*fetch)(struct vmlet_vcpu *vcpu, u32 groups);
 	void (*load)(struct vmlet_vcpu *vcpu);
 	void (*put)(struct vmlet_vcpu *vcpu);

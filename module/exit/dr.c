@@ -23,7 +23,7 @@
 
 u64 vmlet_dr6_fixed(u64 dr6)
 {
-	return (dr6 & DR6_SETTABLE) | (DR6_ACTIVE_LOW & 0xffffffffull);
+	return (dr6 & DR6_SETTABLE) | (DR6_RESERVED);
 }
 
 u64 vmlet_dr7_fixed(u64 dr7)

@@ -10,6 +10,7 @@
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
+#include <asm/mtrr.h>
 
 #include "../api/api.h"
 #include "../cpu/vendor.h"
@@ -31,7 +32,8 @@ enum {
  * @writable:	bits that may be set
  * @reset:	value after a reset, for stored ones
  * @offset:	of the first value in struct vmlet_vcpu, for stored ones
- * @get, @set:	instead of storage; @set returns 0 or -EINVAL
+ * @get:	instead of storage
+ * @set:	instead of storage; returns 0 or -EINVAL
  */
 struct msr_row {
 	u32 index;

@@ -9,6 +9,13 @@
 #ifndef VMLET_HOST_H
 #define VMLET_HOST_H
 
+/* Some kernels call this field of struct kvm_run differently in the kernel: userspace changes it at any time. */
+#ifdef VMLET_HAVE_IMMEDIATE_EXIT_UNSAFE
+#define vmlet_immediate_exit immediate_exit__unsafe
+#else
+#define vmlet_immediate_exit immediate_exit
+#endif
+
 /**
  * vmlet_host_power_register - follow suspend, resume and reboot
  * @suspend:	called on the last CPU, interrupts off

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-# What the kernel that is built against offers, asked of its headers. $(call have,NAME,FILE,PATTERN)
+# What the kernel that is built against offers, asked of its headers. $(call have,NAME,FILE,TEXT)
 
-have = $(shell grep -qsE '$(3)' $(srctree)/$(2) && echo -DVMLET_HAVE_$(1))
+have = $(shell grep -qsF '$(3)' $(srctree)/$(2) && echo -DVMLET_HAVE_$(1))
 
-ccflags-y += $(call have,SYSCORE_DATA,include/linux/syscore_ops.h,register_syscore\(struct syscore )
+ccflags-y += $(call have,SYSCORE_DATA,include/linux/syscore_ops.h,struct syscore {)
 ccflags-y += $(call have,EMERGENCY_CALLBACK,arch/x86/include/asm/reboot.h,cpu_emergency_register_virt_callback)
+ccflags-y += $(call have,IMMEDIATE_EXIT_UNSAFE,include/uapi/linux/kvm.h,HINT_UNSAFE_IN_KVM)

@@ -14,27 +14,23 @@
 #include "../cpu/vendor.h"
 #include "pt.h"
 
-/* Pages mapped in one fault: the one that faulted, and those behind it that the process has at hand. */
-#define AROUND	16
+#define GROUP_SIZE	(VMLET_PT_GROUP * PAGE_SIZE)
 
 /*
  * struct fault - a nested page fault being handled
  * @slot:	a copy: looking up the page must not hold back who changes slots
  * @hva:	of the page
  * @seq:	vm->invalidate_seq from before the look at slots and pages
- * @write:	the guest wants to write
- * @writable:	the process may write to what was found, and the guest too
- * @n, @page:	what was found; references are held
+ * @page:	what was found, with a reference
+ * @leaf:	what to install: @leaf.writing: the guest wants to write; @leaf.writable: the process may, and the guest too
  */
 struct fault {
 	struct vmlet_vm *vm;
 	struct vmlet_slot slot;
-	gfn_t gfn;
 	hva_t hva;
 	unsigned long seq;
-	bool write, writable;
-	unsigned int n;
-	struct page *page[AROUND];
+	struct page *page;
+	struct vmlet_pt_leaf leaf;
 };
 
 static int find_slot(struct fault *fault)
@@ -47,34 +43,20 @@ static int find_slot(struct fault *fault)
 	/* Slots and pages are looked at after the sequence was. */
 	smp_rmb();
 	idx = srcu_read_lock(&vm->srcu);
-	slot = vmlet_slot_find(srcu_dereference(vm->slots, &vm->srcu), fault->gfn);
-	if (slot && !(fault->write && (slot->flags & KVM_MEM_READONLY))) {
+	slot = vmlet_slot_find(srcu_dereference(vm->slots, &vm->srcu), fault->leaf.gfn);
+	if (slot && !(fault->leaf.writing && (slot->flags & KVM_MEM_READONLY))) {
 		fault->slot = *slot;
-		fault->hva = vmlet_slot_hva(slot, fault->gfn);
+		fault->hva = vmlet_slot_hva(slot, fault->leaf.gfn);
 		ret = 0;
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return ret;
 }
 
-/* Pages from the one that faulted on, all in one table and in the slot. */
-static unsigned int pages_wanted(const struct fault *fault)
-{
-	gfn_t slot_rest = fault->slot.base_gfn + fault->slot.npages - fault->gfn;
-	gfn_t table_rest = VMLET_PT_SIZE - fault->gfn % VMLET_PT_SIZE;
-
-	return min3(slot_rest, table_rest, (gfn_t)AROUND);
-}
-
 static bool take_present(struct fault *fault, bool writable)
 {
-	int n = get_user_pages_fast_only(fault->hva, pages_wanted(fault), writable ? FOLL_WRITE : 0, fault->page);
-
-	if (n <= 0)
-		return false;
-	fault->n = n;
-	fault->writable = writable;
-	return true;
+	fault->leaf.writable = writable;
+	return get_user_pages_fast_only(fault->hva, 1, writable ? FOLL_WRITE : 0, &fault->page) == 1;
 }
 
 /* As the process's own access would: copy on write, swap in, wait for userfaultfd. Signals end the wait. */
@@ -83,36 +65,26 @@ static int fault_in(struct fault *fault)
 	unsigned int flags = FOLL_HWPOISON | FOLL_INTERRUPTIBLE | FOLL_HONOR_NUMA_FAULT;
 	long n;
 
-	if (fault->write)
+	fault->leaf.writable = fault->leaf.writing;
+	if (fault->leaf.writing)
 		flags |= FOLL_WRITE;
-	n = get_user_pages_unlocked(fault->hva, 1, fault->page, flags);
-	if (n == 1) {
-		fault->n = 1;
-		fault->writable = fault->write;
+	n = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	if (n == 1)
 		return 0;
-	}
 	if (n != -EHWPOISON)
 		return n ?: -EFAULT;
 	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)fault->hva, PAGE_SHIFT, current);
 	return -EHWPOISON;
 }
 
-/* Have pages, if possible with the right to write even if the guest only reads: this saves a second fault. */
-static int take_pages(struct fault *fault)
+/* If possible with the right to write even if the guest only reads: this saves a second fault. */
+static int take_page(struct fault *fault)
 {
 	if (!(fault->slot.flags & KVM_MEM_READONLY) && take_present(fault, true))
 		return 0;
-	if (!fault->write && take_present(fault, false))
+	if (!fault->leaf.writing && take_present(fault, false))
 		return 0;
 	return fault_in(fault);
-}
-
-static void put_pages(struct fault *fault)
-{
-	unsigned int i;
-
-	for (i = 0; i < fault->n; i++)
-		put_page(fault->page[i]);
 }
 
 /* Has the process changed its mappings, or userspace its slots, since the pages were looked up, or is it just doing so? */
@@ -123,15 +95,37 @@ static bool is_stale(const struct fault *fault)
 	lockdep_assert_held(&vm->mmu_lock);
 	if (vm->invalidate_seq != fault->seq)
 		return true;
-	return vm->invalidating && fault->hva < vm->invalidate_end &&
-	       vm->invalidate_start < fault->hva + fault->n * PAGE_SIZE;
+	return vm->invalidating && fault->hva - min(fault->hva, GROUP_SIZE) < vm->invalidate_end &&
+	       vm->invalidate_start < fault->hva + GROUP_SIZE;
+}
+
+static u64 neighbour(pte_t pte)
+{
+	if (!pte_access_permitted(pte, true) || pte_special(pte) || !PageAnon(pte_page(pte)))
+		return 0;
+	return pte_pfn(pte);
 }
 
 /*
- * How large is what the process has mapped there? Valid as long as a fault is not stale. Interrupts are off so that
- * tables are not freed under the walk.
+ * Neighbours that need no more than a leaf: anonymous, present, writable; or of the same huge page, if @ptep is NULL. There
+ * is no reference, but as long as vm->mmu_lock is held they cannot go: who takes them away tells the notifier first.
  */
-static int host_level(struct mm_struct *mm, hva_t hva)
+static void find_group(struct fault *fault, pte_t *ptep)
+{
+	struct vmlet_pt_leaf *leaf = &fault->leaf;
+	gfn_t before = leaf->gfn - fault->slot.base_gfn, behind = fault->slot.npages - 1 - before;
+	gfn_t at = leaf->gfn % VMLET_PT_GROUP, index = pte_index(fault->hva), i;
+	gfn_t last = at + min3(VMLET_PT_GROUP - 1 - at, PTRS_PER_PTE - 1 - index, behind);
+
+	for (i = at - min3(at, index, before); i <= last; i++)
+		leaf->group[i] = ptep ? neighbour(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
+}
+
+/*
+ * How large is what the process has mapped there, and what is beside it? Valid as long as a fault is not stale. Interrupts
+ * are off so that tables are not freed under the walk.
+ */
+static int host_level(struct fault *fault)
 {
 	pgd_t pgd;
 	p4d_t p4d;
@@ -139,19 +133,25 @@ static int host_level(struct mm_struct *mm, hva_t hva)
 	pmd_t pmd;
 
 	guard(irqsave)();
-	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	pgd = READ_ONCE(*pgd_offset(fault->vm->mm, fault->hva));
 	if (!pgd_present(pgd))
 		return 1;
-	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	p4d = READ_ONCE(*p4d_offset(&pgd, fault->hva));
 	if (!p4d_present(p4d))
 		return 1;
-	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	pud = READ_ONCE(*pud_offset(&p4d, fault->hva));
 	if (!pud_present(pud))
 		return 1;
 	if (pud_leaf(pud))
 		return 3;
-	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	return pmd_present(pmd) && pmd_leaf(pmd) ? 2 : 1;
+	pmd = READ_ONCE(*pmd_offset(&pud, fault->hva));
+	if (!pmd_present(pmd))
+		return 1;
+	if (pmd_leaf(pmd))
+		return 2;
+	if (fault->leaf.writable)
+		find_group(fault, pte_offset_kernel(&pmd, fault->hva));
+	return 1;
 }
 
 /* Does the huge page around @gfn lie in the slot, and at the same offsets in the guest and in the process? */
@@ -163,36 +163,36 @@ static bool fits(const struct vmlet_slot *slot, gfn_t gfn, int level)
 	       first + span <= slot->base_gfn + slot->npages;
 }
 
-static int leaf_level(const struct fault *fault)
+static int largest_leaf(void)
 {
-	int level;
-
-	if (!PageCompound(fault->page[0]))
-		return 1;
 	/* Such CPUs can be brought down by a guest that executes from huge pages. */
 	if (boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off())
 		return 1;
-	level = min(host_level(fault->vm->mm, fault->hva), vmlet_vendor->huge_levels());
-	while (level > 1 && !fits(&fault->slot, fault->gfn, level))
+	return vmlet_vendor->huge_levels();
+}
+
+static int leaf_level(struct fault *fault)
+{
+	int host = host_level(fault), level = host;
+
+	if (level > 1)
+		level = min(level, largest_leaf());
+	while (level > 1 && !fits(&fault->slot, fault->leaf.gfn, level))
 		level--;
+	if (level == 1 && host > 1 && fault->leaf.writable)
+		find_group(fault, NULL);
 	return level;
 }
 
-static int map_pages(struct fault *fault, u64 **spare)
+static int map_page(struct fault *fault, u64 **spare)
 {
-	struct vmlet_pt_leaves leaves = {
-		.gfn		= fault->gfn,
-		.writable	= fault->writable,
-		.writing	= fault->write,
-		.n		= fault->n,
-		.pages		= fault->page,
-	};
 	int ret = 0;
 
 	spin_lock(&fault->vm->mmu_lock);
 	if (!is_stale(fault)) {
-		leaves.level = leaf_level(fault);
-		ret = vmlet_pt_map(fault->vm, &leaves, spare);
+		fault->leaf.pfn = page_to_pfn(fault->page);
+		fault->leaf.level = leaf_level(fault);
+		ret = vmlet_pt_map(fault->vm, &fault->leaf, spare);
 	}
 	spin_unlock(&fault->vm->mmu_lock);
 	return ret;
@@ -200,25 +200,29 @@ static int map_pages(struct fault *fault, u64 **spare)
 
 int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 {
-	struct fault fault = { .vm = vcpu->vm, .gfn = gpa >> PAGE_SHIFT, .write = access & VMLET_ACCESS_WRITE };
+	struct fault fault = {
+		.vm		= vcpu->vm,
+		.leaf.gfn	= gpa >> PAGE_SHIFT,
+		.leaf.writing	= access & VMLET_ACCESS_WRITE,
+	};
 	u64 *spare = NULL;
 	int ret;
 
 	lockdep_assert_held(&vcpu->mutex);
-	ret = find_slot(&fault) ?: take_pages(&fault);
+	ret = find_slot(&fault) ?: take_page(&fault);
 	/* The signal that was sent is what tells userspace. */
 	if (ret == -EHWPOISON)
 		return VMLET_RESUME;
 	if (ret)
 		return ret;
-	while ((ret = map_pages(&fault, &spare)) == -EAGAIN) {
+	while ((ret = map_page(&fault, &spare)) == -EAGAIN) {
 		spare = vmlet_pt_table_alloc();
 		if (!spare) {
 			ret = -ENOMEM;
 			break;
 		}
 	}
-	put_pages(&fault);
+	put_page(fault.page);
 	if (spare)
 		vmlet_pt_table_free(spare);
 	return ret ?: VMLET_RESUME;

@@ -208,43 +208,51 @@ static u64 *entry_make(struct vmlet_vm *vm, gfn_t gfn, int level, u64 **spare)
 	return &table[entry_index(gfn, level)];
 }
 
-static u64 leaf_make(const struct vmlet_pt_leaves *leaves, unsigned int i)
+static u64 leaf_make(u64 pfn, int level, bool writable)
 {
 	const struct vmlet_pt_format *pt = format();
-	u64 pfn = ALIGN_DOWN(page_to_pfn(leaves->pages[i]), vmlet_pt_span(leaves->level));
-	u64 leaf = __sme_set(pfn << PAGE_SHIFT) | pt->leaf | pt->exec;
+	u64 entry = __sme_set(ALIGN_DOWN(pfn, vmlet_pt_span(level)) << PAGE_SHIFT) | pt->leaf | pt->exec;
 
-	if (leaves->writable)
-		leaf |= pt->write;
-	if (leaves->level > 1)
-		leaf |= pt->huge;
-	/* The access that faulted is sure to come: spare the CPU the update. */
-	if (i == 0)
-		leaf |= pt->accessed | (leaves->writing ? pt->dirty : 0);
-	return leaf;
+	if (writable)
+		entry |= pt->write;
+	if (level > 1)
+		entry |= pt->huge;
+	return entry;
 }
 
-int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaves *leaves, u64 **spare)
+/* Pages whose first use would otherwise be a fault each. The CPU has yet to use them: neither accessed nor dirty. */
+static void map_group(u64 *entry, const struct vmlet_pt_leaf *leaf)
 {
-	gfn_t gfn = ALIGN_DOWN(leaves->gfn, vmlet_pt_span(leaves->level));
-	u64 *entry, old, new = leaf_make(leaves, 0);
 	unsigned int i;
 
+	entry -= leaf->gfn % VMLET_PT_GROUP;
+	for (i = 0; i < VMLET_PT_GROUP; i++)
+		if (leaf->group[i] && !is_present(READ_ONCE(entry[i])))
+			WRITE_ONCE(entry[i], leaf_make(leaf->group[i], 1, true));
+}
+
+int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf, u64 **spare)
+{
+	const struct vmlet_pt_format *pt = format();
+	u64 *entry, old, new = leaf_make(leaf->pfn, leaf->level, leaf->writable);
+
 	lockdep_assert_held(&vm->mmu_lock);
-	entry = entry_make(vm, gfn, leaves->level, spare);
+	entry = entry_make(vm, leaf->gfn, leaf->level, spare);
 	if (!entry)
 		return -EAGAIN;
 	old = READ_ONCE(*entry);
-	if (is_present(old) && is_leaf(old, leaves->level) && entry_pfn(old) == entry_pfn(new)) {
-		if (!(new & ~old & format()->write))
+	if (is_present(old) && is_leaf(old, leaf->level) && entry_pfn(old) == entry_pfn(new)) {
+		/* Another vCPU was faster. */
+		if (!(new & ~old & pt->write))
 			return 0;
 	} else if (is_present(old)) {
-		zap_locked(vm, gfn, gfn + vmlet_pt_span(leaves->level));
+		zap_locked(vm, ALIGN_DOWN(leaf->gfn, vmlet_pt_span(leaf->level)),
+			   ALIGN(leaf->gfn + 1, vmlet_pt_span(leaf->level)));
 	}
-	WRITE_ONCE(*entry, new);
-	for (i = 1; leaves->level == 1 && i < leaves->n; i++)
-		if (!is_present(READ_ONCE(entry[i])))
-			WRITE_ONCE(entry[i], leaf_make(leaves, i));
+	/* The access that faulted is sure to come: spare the CPU the update. */
+	WRITE_ONCE(*entry, new | pt->accessed | (leaf->writing ? pt->dirty : 0));
+	if (leaf->level == 1 && leaf->writable)
+		map_group(entry, leaf);
 	return 0;
 }
 

@@ -13,20 +13,24 @@
 #define VMLET_PT_BITS	9
 #define VMLET_PT_SIZE	(1u << VMLET_PT_BITS)
 
+/* GFNs that are mapped along with each other: an aligned group, so that it lies in one table. */
+#define VMLET_PT_GROUP	16
+
 /*
- * struct vmlet_pt_leaves - leaves to install at successive GFNs of one table
- * @gfn:	of the first page
- * @level:	above 1: one leaf, which maps all of the huge page that pages[0] belongs to
- * @writable:	all of them
- * @writing:	the guest is about to write to the first
- * @n, @pages:	what to map; the caller keeps references until this is done
+ * struct vmlet_pt_leaf - a leaf to install
+ * @gfn:	that faulted
+ * @pfn:	what the process has there
+ * @level:	above 1: the leaf maps all of the huge page around @pfn
+ * @writable:	the guest may write
+ * @writing:	it is about to
+ * @group:	at level 1 and if writable: what to map writable in the group of @gfn where nothing is mapped; 0: nothing
  */
-struct vmlet_pt_leaves {
+struct vmlet_pt_leaf {
 	gfn_t gfn;
+	u64 pfn;
 	int level;
 	bool writable, writing;
-	unsigned int n;
-	struct page **pages;
+	u64 group[VMLET_PT_GROUP];
 };
 
 /* Pages that an entry at @level covers. */
@@ -46,7 +50,7 @@ u64 *vmlet_pt_table_alloc(void);
 void vmlet_pt_table_free(u64 *table);
 
 /* Install. 0; -EAGAIN: make another *@spare and come again. What is there already keeps its rights. */
-int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaves *leaves, u64 **spare);
+int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf, u64 **spare);
 
 /* Has the CPU used a leaf of [start, end) since the last time? Ask only, or forget it also. */
 bool vmlet_pt_young(struct vmlet_vm *vm, gfn_t start, gfn_t end, bool forget);

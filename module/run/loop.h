@@ -11,6 +11,8 @@
 #include <linux/indirect_call_wrapper.h>
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
+#include <asm/debugreg.h>
+#include <asm/trapnr.h>
 
 #include "../cpu/vendor.h"
 #include "run.h"

@@ -9,6 +9,7 @@
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
 #include "../exit/cr.h"
+#include "../host/host.h"
 #include "../insn/insn.h"
 #include "loop.h"
 #include "run.h"
@@ -168,7 +169,7 @@ static int turn(struct vmlet_vcpu *vcpu)
 static long run_guest(struct vmlet_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	u8 immediate_exit = READ_ONCE(run->immediate_exit);
+	u8 immediate_exit = READ_ONCE(run->vmlet_immediate_exit);
 	u64 cr8 = READ_ONCE(run->cr8);
 	int next;
 

@@ -251,7 +251,6 @@ const struct vmlet_vendor vmlet_vmx = {
 	.cpu_off	= vmx_cpu_off,
 	.vcpu_init	= vmx_vcpu_init,
 	.vcpu_destroy	= vmx_vcpu_destroy,
-	.set_root	= vmx_set_root,
 	.fetch		= vmx_fetch,
 	.load		= vmx_load,
 	.put		= vmx_put,

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: AMD-V in a host: detection, switching on and off, and the vendor's operations
+ */
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+
+#include "../../run/loop.h"
+#include "svm.h"
+
+#define IOPM_ORDER	2	/* 12 KiB */
+#define MSRPM_ORDER	1	/* 8 KiB */
+
+DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
+
+bool svm_nrips, svm_decode_assists, svm_flush_by_asid;
+u32 svm_asids;
+hpa_t svm_iopm_pa, svm_msrpm_pa;
+
+static unsigned long iopm, msrpm;
+
+/* MSRs that VMLOAD, VMSAVE and VMRUN switch, so that the guest needs no exit for them. */
+static const u32 direct_msrs[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+};
+
+/* The permission map has 2 KiB, two bits an MSR, for each of three ranges. */
+static void allow_msr(u8 *map, u32 msr)
+{
+	unsigned int range = msr >> 16 == 0xc000 ? 1 : msr >> 16 == 0xc001 ? 2 : 0;
+	unsigned int bit = range * 2048 * 8 + (msr & 0x1fff) * 2;
+
+	map[bit / 8] &= ~(3 << bit % 8);
+}
+
+static int supported(void)
+{
+	u64 vm_cr;
+
+	if (!(cpuid_ecx(0x80000001) & BIT(2))) {
+		pr_err("vmlet: no AMD-V in CPUID; enable SVM in the firmware, or nested virtualization in the hypervisor above\n");
+		return -ENODEV;
+	}
+	rdmsrl(MSR_VM_CR, vm_cr);
+	if (vm_cr & SVM_VM_CR_SVM_DIS_MASK) {
+		pr_err("vmlet: AMD-V is locked off by the firmware; enable SVM in its set-up and power-cycle\n");
+		return -ENODEV;
+	}
+	if (!(cpuid_edx(SVM_CPUID_FUNC) & BIT(0))) {
+		pr_err("vmlet: this CPU has no nested paging (NPT), which vmlet needs; a CPU of family 10h or newer has\n");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static void free_cpu_pages(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *here = per_cpu_ptr(&svm_cpu, cpu);
+
+		if (here->host_save)
+			__free_page(here->host_save);
+		if (here->host_state)
+			__free_page(here->host_state);
+		here->host_save = here->host_state = NULL;
+	}
+}
+
+static int alloc_cpu_pages(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *here = per_cpu_ptr(&svm_cpu, cpu);
+
+		here->host_save = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		here->host_state = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!here->host_save || !here->host_state)
+			return -ENOMEM;
+		here->host_state_pa = __sme_set(page_to_phys(here->host_state));
+	}
+	return 0;
+}
+
+static void unsetup(void)
+{
+	free_cpu_pages();
+	free_pages(iopm, IOPM_ORDER);
+	free_pages(msrpm, MSRPM_ORDER);
+	iopm = msrpm = 0;
+}
+
+static int setup(void)
+{
+	u32 features = cpuid_edx(SVM_CPUID_FUNC);
+	unsigned int i;
+
+	svm_nrips = features & BIT(3);
+	svm_flush_by_asid = features & BIT(6);
+	svm_decode_assists = features & BIT(7);
+	svm_asids = cpuid_ebx(SVM_CPUID_FUNC);
+	iopm = __get_free_pages(GFP_KERNEL, IOPM_ORDER);
+	msrpm = __get_free_pages(GFP_KERNEL, MSRPM_ORDER);
+	if (!iopm || !msrpm || alloc_cpu_pages()) {
+		unsetup();
+		return -ENOMEM;
+	}
+	memset((void *)iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+	memset((void *)msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
+		allow_msr((u8 *)msrpm, direct_msrs[i]);
+	svm_iopm_pa = __sme_set(__pa(iopm));
+	svm_msrpm_pa = __sme_set(__pa(msrpm));
+	return 0;
+}
+
+static int cpu_on(void)
+{
+	struct svm_cpu *here = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;
+	here->generation++;
+	here->next_asid = svm_asids;	/* the first vCPU begins a generation, with a flush */
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(here->host_save)));
+	here->ours = true;
+	return 0;
+}
+
+static void cpu_off(void)
+{
+	struct svm_cpu *here = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	if (!here->ours)
+		return;
+	here->ours = false;
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	rdmsrl(MSR_EFER, efer);
+	/* With GIF clear, as after a crash inside the entry, clearing SVME would leave no way to set it again. */
+	asm volatile("stgi" ::: "memory");
+	wrmsrl(MSR_EFER, efer & ~(u64)EFER_SVME);
+}
+
+static int huge_levels(void)
+{
+	return boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2;
+}
+
+/* Before: cached groups into the VMCB. After: what every exit needs back out of it. */
+static __always_inline void enter(struct vmlet_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (vcpu->dirty)
+		svm_flush(vcpu);
+	if (vmcb->save.cr2 != vcpu->cr2) {
+		vmcb->save.cr2 = vcpu->cr2;
+		svm_dirty(svm, SVM_CLEAN_CR2);
+	}
+	vmcb->save.rax = vcpu->regs[VMLET_RAX];
+	svm_enter(vcpu->regs, svm->vmcb_pa, svm->host_state_pa);
+	vcpu->regs[VMLET_RAX] = vmcb->save.rax;
+	vcpu->cr2 = vmcb->save.cr2;
+	vcpu->avail = VMLET_G_CR8 | VMLET_G_TSC;
+	vmcb->control.clean = SVM_CLEAN_ALL;
+	vmcb->control.event_inj = 0;
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	svm_decode(svm);
+}
+
+static int run(struct vmlet_vcpu *vcpu)
+{
+	return vmlet_loop(vcpu, enter, svm_fetch, svm_flush_tlb);
+}
+
+/* Intercepts do not depend on what the guest's CPUID says. */
+static void cpuid_changed(struct vmlet_vcpu *vcpu)
+{
+}
+
+static const struct vmlet_pt_format npt_format = {
+	.present	= _PAGE_PRESENT,
+	.table		= _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
+	.leaf		= _PAGE_PRESENT | _PAGE_USER,
+	.write		= _PAGE_RW,
+	.noexec		= _PAGE_NX,
+	.accessed	= _PAGE_ACCESSED,
+	.dirty		= _PAGE_DIRTY,
+	.huge		= _PAGE_PSE,
+};
+
+const struct vmlet_vendor vmlet_svm = {
+	.name		= "AMD-V",
+	.pt		= &npt_format,
+	.vcpu_size	= sizeof(struct svm_vcpu),
+	.huge_levels	= huge_levels,
+	.supported	= supported,
+	.setup		= setup,
+	.unsetup	= unsetup,
+	.cpu_on		= cpu_on,
+	.cpu_off	= cpu_off,
+	.vcpu_init	= svm_vcpu_init,
+	.vcpu_destroy	= svm_vcpu_destroy,
+	.fetch		= svm_fetch,
+	.load		= svm_load,
+	.put		= svm_put,
+	.run		= run,
+	.inject		= svm_inject,
+	.window		= svm_window,
+	.flush_tlb	= svm_flush_tlb,
+	.cpuid_changed	= cpuid_changed,
+};
