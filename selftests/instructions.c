@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Instructions that exit, or may, and that the module answers by itself. */
+#include "lib/harness.h"
+
+TEST_GUEST_ROWS
+
+GUEST_ROW(invd, LONG, "invd\n inc %rbx", .out = { .rbx = 1 });
+GUEST_ROW(wbinvd, LONG, "wbinvd\n inc %rbx", .out = { .rbx = 1 });
+GUEST_ROW(pause, LONG, "1: pause\n loop 1b\n inc %rbx", .in = { .rcx = 2000 },
+	  .out = { .rbx = 1 });
+GUEST_ROW(invlpg, LONG, "invlpg 0x30000\n inc %rbx", .out = { .rbx = 1 });
+GUEST_ROW(cr0_toggle, LONG,
+	  "mov %cr0, %rax\n mov %rax, %rsi\n xor $0x20, %eax\n mov %rax, %cr0\n"
+	  "mov %cr0, %rdi\n xor %rsi, %rdi\n mov %rsi, %cr0\n"
+	  "xor %eax, %eax\n xor %esi, %esi",
+	  .out = { .rdi = 0x20 });
+GUEST_ROW(clts_and_lmsw, LONG,
+	  "mov %cr0, %rsi\n mov $9, %eax\n or %esi, %eax\n lmsw %ax\n"
+	  "mov %cr0, %rdi\n clts\n mov %cr0, %rbx\n"
+	  "and $8, %edi\n and $8, %ebx\n xor %eax, %eax\n xor %esi, %esi",
+	  .out = { .rdi = 8 });
+GUEST_ROW(smsw, LONG, "mov %cr0, %rax\n smsw %rbx\n sub %rbx, %rax\n xor %ebx, %ebx",
+	  .out = { .rax = 0 });
+GUEST_ROW(smsw_to_memory, LONG, "smsw 0xc000\n movzwl 0xc000, %eax\n and $1, %eax",
+	  .out = { .rax = 1 });
+GUEST_ROW(cr3_read_write, LONG,
+	  "mov %cr3, %rax\n mov %rax, %cr3\n mov %cr3, %rbx", .out = { .rax = 0x3000, .rbx = 0x3000 });
+GUEST_ROW(cr4_toggle_pge, LONG,
+	  "mov %cr4, %rax\n mov %rax, %rsi\n xor $0x80, %eax\n mov %rax, %cr4\n"
+	  "mov %cr4, %rdi\n xor %rsi, %rdi\n xor %eax, %eax\n xor %esi, %esi",
+	  .out = { .rdi = 0x80 });
+GUEST_ROW(cr2_is_the_guests, LONG, "mov %rax, %cr2\n cpuid\n mov %cr2, %rax\n"
+	  "xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
+	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000 });
+GUEST_ROW(cr8_raise, LONG, "mov %rax, %cr8\n mov %cr8, %rbx",
+	  .in = { .rax = 9 }, .out = { .rax = 9, .rbx = 9 });
+GUEST_ROW(dr_round_trip, LONG,
+	  "mov %rax, %dr0\n mov %rcx, %dr3\n mov %dr0, %rbx\n mov %dr3, %rdx",
+	  .in = { .rax = 0x1111, .rcx = 0x7fff00001234 },
+	  .out = { .rax = 0x1111, .rbx = 0x1111, .rcx = 0x7fff00001234,
+		   .rdx = 0x7fff00001234 });
+GUEST_ROW(dr7_reads_back, LONG, "mov $0x155, %eax\n mov %rax, %dr7\n mov %dr7, %rbx\n"
+	  "mov $0x400, %eax\n mov %rax, %dr7\n xor %eax, %eax",
+	  .out = { .rbx = 0x555 });
+GUEST_ROW(dr6_at_first, LONG, "mov %dr6, %rax", .out = { .rax = 0xffff0ff0 });
+GUEST_ROW(rdtsc_moves_on, LONG,
+	  "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %rsi\n"
+	  "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n cmp %rax, %rsi\n setb %bl\n"
+	  "xor %eax, %eax\n xor %edx, %edx\n xor %esi, %esi",
+	  .out = { .rbx = 1 });
+GUEST_ROW(xsetbv_avx_or_sse, LONG,
+	  "mov %cr4, %rax\n or $0x40000, %eax\n mov %rax, %cr4\n"
+	  "mov $3, %eax\n xsetbv\n xor %eax, %eax\n xgetbv",
+	  .out = { .rax = 3 });
+GUEST_ROW(far_jump_chain, LONG,
+	  "mov $100000, %ecx\n1: dec %ecx\n jnz 1b\n inc %rbx", .out = { .rbx = 1 });
+GUEST_ROW(cpuid_keeps_upper_halves_clear, LONG,
+	  "mov $-1, %rbx\n mov $-1, %rdx\n mov $0x80000000, %eax\n cpuid\n"
+	  "shr $32, %rax\n shr $32, %rbx\n shr $32, %rcx\n shr $32, %rdx",
+	  .in = { .rcx = 0 });
+GUEST_ROW(real_cpuid, REAL, "cpuid\n xor %eax, %eax\n xor %ecx, %ecx\n xor %edx, %edx\n"
+	  "xor %ebx, %ebx\n inc %bx", .out = { .rbx = 1 });
+GUEST_ROW(sgdt_sidt, LONG, "sgdt 0xc000\n sidt 0xc010\n mov 0xc002, %eax\n mov 0xc012, %ebx",
+	  .out = { .rax = GUEST_GDT, .rbx = GUEST_IDT });
+GUEST_ROW(ltr_lldt, LONG, "xor %eax, %eax\n lldt %ax\n sldt %ebx\n str %ecx",
+	  .out = { .rcx = SEL_TSS });
+
+FIXTURE_ONE_VCPU(instruction)
+
+/* The vendor's own hypercall instruction, with a number that nobody has. */
+GUEST_PROGRAM(hypercall_amd, LONG, "vmmcall\n inc %rbx\n hlt");
+GUEST_PROGRAM(hypercall_intel, LONG, "vmcall\n inc %rbx\n hlt");
+
+TEST_F(instruction, unknown_hypercall)
+{
+	struct row_regs row = { .rax = 0x7777 };
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, host_is_amd() ? &hypercall_amd : &hypercall_intel);
+	row_set_regs(&self->vcpu, &row);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(-1000l, (long)regs.rax);
+	EXPECT_EQ(1u, regs.rbx);
+	EXPECT_EQ(GUEST_CODE + 7, regs.rip);
+}
+
+/* From ring 3 a hypercall is refused, not performed. */
+GUEST_PROGRAM(user_hypercall_amd, LONG,
+	      "push $0x2b\n push $0xf800\n push $2\n push $0x23\n"
+	      "lea 1f(%rip), %rax\n push %rax\n iretq\n1: mov $5, %eax\n vmmcall\n ud2");
+GUEST_PROGRAM(user_hypercall_intel, LONG,
+	      "push $0x2b\n push $0xf800\n push $2\n push $0x23\n"
+	      "lea 1f(%rip), %rax\n push %rax\n iretq\n1: mov $5, %eax\n vmcall\n ud2");
+
+TEST_F(instruction, hypercall_from_ring_3)
+{
+	struct guest_trap trap;
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, host_is_amd() ? &user_hypercall_amd :
+						&user_hypercall_intel);
+	run_to_trap(_metadata, &self->vcpu, LONG, UD_VECTOR, &trap);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(-1, (long)regs.rax);
+}
+
+/* A lowered CR8 is userspace's business: the interrupt controller is there. */
+GUEST_PROGRAM(lowers_cr8, LONG,
+	      "mov $7, %eax\n mov %rax, %cr8\n mov $2, %eax\n mov %rax, %cr8\n"
+	      "mov %cr8, %rbx\n hlt");
+
+TEST_F(instruction, lowered_cr8_is_an_exit)
+{
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, &lowers_cr8);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_SET_TPR);
+	EXPECT_EQ(2u, self->vcpu.run->cr8);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(2u, regs.rbx);
+}
+
+/* What the guest must not find: the virtualization extensions themselves. */
+GUEST_PROGRAM(uses_vmx, LONG, "vmxoff\n hlt");
+GUEST_PROGRAM(uses_svm, LONG, "vmload %rax\n hlt");
+
+static bool offers(struct vm *vm, u32 function, u32 mask)
+{
+	return cpuid_find(supported_cpuid(vm->dev), function, 0)->ecx & mask;
+}
+
+TEST_F(instruction, virtualization_is_undefined)
+{
+	struct guest_trap trap;
+
+	guest_load(&self->vcpu, host_is_amd() ? &uses_svm : &uses_vmx);
+	if (offers(&self->vm, 1, 1 << 5) || offers(&self->vm, 0x80000001, 1 << 2)) {
+		SKIP(return, "%s offers nesting", device_path());
+	}
+	run_to_trap(_metadata, &self->vcpu, LONG, UD_VECTOR, &trap);
+}
+
+TEST_HARNESS_MAIN
