@@ -16,7 +16,8 @@
 #define LEVELS_MAX	5
 #define PSE36_BITS	GENMASK_ULL(20, 13)	/* of a 4 MiB page's entry: address bits 39 to 32 */
 #define PSE36_SHIFT	19
-#define PDPTE_RESERVED	(GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1) | _PAGE_NX)	/* PAE's only */
+/* Of PAE paging only. Bit 5 is reserved too, but QEMU's CPUs set it as if it were an accessed bit. */
+#define PDPTE_RESERVED	(GENMASK_ULL(8, 6) | GENMASK_ULL(2, 1) | _PAGE_NX)
 
 /*
  * struct walk - translation of one linear address
