@@ -22,11 +22,12 @@
 
 /*
  * What an unmodified kernel must be told. reboot: a reset is wanted at the keyboard
- * controller, and a warm one after a panic, by which the two are told apart; panic:
- * at once. tsc: the TSC is the host's, and the watchdog would compare it with a timer
- * that is emulated too slowly for that.
+ * controller, and a warm one after a panic, by which the two are told apart; panic: at
+ * once. io_delay: no device here is too slow for the CPU, and the delay is a port write,
+ * an exit to userspace. tsc: it is the host's, and the watchdog would compare it with a
+ * timer that is emulated too slowly for that.
  */
-#define DEFAULT_ARGUMENTS "console=ttyS0 reboot=k,panic_warm panic=-1 tsc=reliable"
+#define DEFAULT_ARGUMENTS "console=ttyS0 reboot=k,panic_warm panic=-1 io_delay=none tsc=reliable"
 
 static const char usage[] =
 	"usage: vmlet run --kernel FILE [--initrd FILE] [--append STRING] [OPTION...]\n"
