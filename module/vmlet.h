@@ -223,6 +223,7 @@ struct vmlet_vcpu {
 	struct mutex mutex;
 	struct vmlet_vm *vm;			/* [c] */
 	int id;					/* [c] */
+	u64 serial;				/* [c] never used twice; not 0 */
 	struct kvm_run *run;			/* [c] VMLET_RUN_PAGES pages, hostile */
 	u8 *pio_data;				/* [c] */
 	struct page *run_page[VMLET_RUN_PAGES];	/* [c] */

@@ -18,6 +18,8 @@
 #include "api.h"
 #include "vcpu.h"
 
+static atomic64_t serials;
+
 static long api_run(void *obj, struct vmlet_arg *arg)
 {
 	return vmlet_run(obj);
@@ -235,6 +237,7 @@ static struct vmlet_vcpu *vcpu_alloc(struct vmlet_vm *vm, int id)
 	mutex_init(&vcpu->mutex);
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->serial = atomic64_inc_return(&serials);
 	vcpu->mode_cpu = -1;
 	vcpu->last_cpu = -1;
 	vcpu->tsc_khz = vm->tsc_khz;

@@ -16,6 +16,8 @@
 #include "cr.h"
 #include "exit.h"
 
+/* Of a PAE PDPTE; bit 5, Accessed, is left out: CPUs with nested paging may set it. */
+#define PDPTE_RESERVED	0x1c6
 /* Changes of these bits have no effect but the change itself. */
 #define CR0_PLAIN	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_AM)
 /* A change of these flushes the TLB and, in PAE paging, reloads the PDPTEs. */
@@ -63,7 +65,7 @@ static bool pae_paging(struct vmlet_vcpu *vcpu)
 
 int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
 {
-	u64 pdpte[4], reserved = ~GENMASK_ULL(vcpu->maxphyaddr - 1, 0) | 0x1e6;
+	u64 pdpte[4], reserved = ~GENMASK_ULL(vcpu->maxphyaddr - 1, 0) | PDPTE_RESERVED;
 	unsigned int i;
 	int ret;
 

@@ -2,8 +2,12 @@
 /*
  * DOC: KVM_RUN and the outer loop
  */
+#include <linux/hw_breakpoint.h>
+#include <linux/percpu.h>
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
+#include <asm/debugreg.h>
+#include <asm/nospec-branch.h>
 
 #include "../api/api.h"
 #include "../cpu/fpu.h"
@@ -13,6 +17,11 @@
 #include "../insn/insn.h"
 #include "loop.h"
 #include "run.h"
+
+#define DR7_ARMED	0xff	/* local and global enables of four breakpoints */
+
+/* serial of the vCPU that ran last on this CPU */
+static DEFINE_PER_CPU(u64, last_serial);
 
 bool vmlet_is_64bit(struct vmlet_vcpu *vcpu)
 {
@@ -125,12 +134,40 @@ static int complete_pending(struct vmlet_vcpu *vcpu)
 	return next == VMLET_SKIP ? vmlet_skip(vcpu) : next;
 }
 
+/* Branch prediction that another vCPU has trained must not steer this one. */
+static void isolate(struct vmlet_vcpu *vcpu)
+{
+	if (this_cpu_read(last_serial) == vcpu->serial)
+		return;
+	this_cpu_write(last_serial, vcpu->serial);
+	indirect_branch_prediction_barrier();
+}
+
+/* DR0 to DR3 are in the CPU only while the guest has a breakpoint armed; an exit leaves DR7 without any. */
+static void load_breakpoints(struct vmlet_vcpu *vcpu)
+{
+	unsigned int i;
+
+	if (!(vcpu->dr7 & DR7_ARMED))
+		return;
+	for (i = 0; i < ARRAY_SIZE(vcpu->dr); i++)
+		set_debugreg(vcpu->dr[i], i);
+}
+
+static void put_breakpoints(void)
+{
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
 /* Enter the guest and come back: everything between has preemption off, the inner loop interrupts too. */
 static int guest_section(struct vmlet_vcpu *vcpu)
 {
 	int next;
 
 	vmlet_fpu_load(vcpu);
+	isolate(vcpu);
+	load_breakpoints(vcpu);
 	vmlet_vendor->load(vcpu);
 	local_irq_disable();
 	WRITE_ONCE(vcpu->mode_cpu, smp_processor_id());
@@ -138,6 +175,7 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	smp_mb();
 	next = vmlet_vendor->run(vcpu);
 	WRITE_ONCE(vcpu->mode_cpu, -1);
+	put_breakpoints();
 	local_irq_enable();
 	vmlet_vendor->put(vcpu);
 	vmlet_fpu_put(vcpu);

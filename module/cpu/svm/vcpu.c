@@ -20,7 +20,7 @@
 
 /* All that is intercepted always; CR0 and CR4 reads, IRET and windows come and go. */
 static const u8 intercepts[] = {
-	INTERCEPT_CR4_WRITE, INTERCEPT_CR8_READ, INTERCEPT_CR8_WRITE,
+	INTERCEPT_CR4_WRITE, INTERCEPT_CR8_WRITE,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_INIT, INTERCEPT_SELECTIVE_CR0, INTERCEPT_RDPMC, INTERCEPT_CPUID,
@@ -279,6 +279,11 @@ static void flush_rare(struct svm_vcpu *svm, u32 groups)
 	}
 	if (groups & VMLET_G_MSR)
 		flush_msrs(svm);
+	if (groups & VMLET_G_CR8) {	/* what MOV from CR8 reads */
+		svm->vmcb->control.int_ctl &= ~V_TPR_MASK;
+		svm->vmcb->control.int_ctl |= vcpu->cr8;
+		svm_dirty(svm, SVM_CLEAN_INTR);
+	}
 	if (groups & VMLET_G_TSC) {
 		svm->vmcb->control.tsc_offset = vcpu->tsc_offset;
 		svm_dirty(svm, SVM_CLEAN_INTERCEPTS);
@@ -302,7 +307,7 @@ void svm_flush(struct vmlet_vcpu *vcpu)
 		flush_shadow(svm);
 	if (groups & VMLET_G_CR)
 		flush_cr(svm);
-	if (groups & (VMLET_G_SEGS | VMLET_G_DT | VMLET_G_DR | VMLET_G_MSR | VMLET_G_TSC))
+	if (groups & (VMLET_G_SEGS | VMLET_G_DT | VMLET_G_DR | VMLET_G_MSR | VMLET_G_CR8 | VMLET_G_TSC))
 		flush_rare(svm, groups);
 }
 
@@ -383,7 +388,7 @@ static void irq_window(struct svm_vcpu *svm, bool on)
 	control->int_ctl &= ~V_IRQ_INJECTION_BITS_MASK;
 	control->int_vector = 0;
 	if (on)
-		control->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK;
+		control->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
 	svm_dirty(svm, SVM_CLEAN_INTR);
 }
 
