@@ -136,9 +136,8 @@ TEST_F(instruction, virtualization_is_undefined)
 	struct guest_trap trap;
 
 	guest_load(&self->vcpu, host_is_amd() ? &uses_svm : &uses_vmx);
-	if (offers(&self->vm, 1, 1 << 5) || offers(&self->vm, 0x80000001, 1 << 2)) {
+	if (offers(&self->vm, 1, 1 << 5) || offers(&self->vm, 0x80000001, 1 << 2))
 		SKIP(return, "%s offers nesting", device_path());
-	}
 	run_to_trap(_metadata, &self->vcpu, LONG, UD_VECTOR, &trap);
 }
 

@@ -161,11 +161,10 @@ TEST_F(msr, userspace_to_guest)
 
 	guest_load(&self->vcpu, &read_only);
 	row_set_regs(&self->vcpu, &row);
-	if (value) {
-		ASSERT_EQ(1, __vcpu_set_msr(&self->vcpu, variant->index, value));
-	} else {
+	if (!value)
 		value = vcpu_get_msr(&self->vcpu, variant->index);
-	}
+	else
+		ASSERT_EQ(1, __vcpu_set_msr(&self->vcpu, variant->index, value));
 	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
 	ASSERT_EQ(-1, guest_trap(&self->vcpu, LONG, &trap));
 	EXPECT_EQ(value, guest_value(&self->vcpu));
