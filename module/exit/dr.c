@@ -85,6 +85,8 @@ int vmlet_exit_dr(struct vmlet_vcpu *vcpu)
 	}
 	if (nr > 7)
 		return vmlet_inject_ud(vcpu);
+	if (vmlet_cpl(vcpu))	/* VT-x exits before it looks */
+		return vmlet_inject_gp(vcpu);
 	if (vcpu->dr7 & DR7_GD) {	/* general detect: the access itself is trapped */
 		vcpu->dr7 &= ~DR7_GD;
 		vcpu->dr6 |= DR6_BD;
