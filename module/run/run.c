@@ -187,10 +187,8 @@ static int turn(struct vmlet_vcpu *vcpu)
 {
 	int next;
 
-	if (signal_pending(current)) {
-		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	if (signal_pending(current))
 		return -EINTR;
-	}
 	if (vcpu->events.mask & VMLET_EV_TRIPLE) {
 		vcpu->events.mask &= ~VMLET_EV_TRIPLE;
 		return vmlet_to_user(vcpu, KVM_EXIT_SHUTDOWN, NULL);
@@ -227,6 +225,9 @@ static long run_guest(struct vmlet_vcpu *vcpu)
 	vcpu->has_run = true;
 	while (next > 0)
 		next = turn(vcpu);
+	/* Some clients look at the reason alone: an old one would be served twice. */
+	if (next == -EINTR)
+		run->exit_reason = KVM_EXIT_INTR;
 	return next;
 }
 
