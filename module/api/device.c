@@ -24,7 +24,7 @@ const struct vmlet_ioctl *vmlet_ioctl_find(const struct vmlet_ioctl *rows, unsig
 	return NULL;
 }
 
-static long call_with_data(const struct vmlet_ioctl *row, void *obj, struct vmlet_arg *arg)
+static long copy_and_call(const struct vmlet_ioctl *row, void *obj, struct vmlet_arg *arg)
 {
 	size_t size = _IOC_SIZE(row->cmd);
 	long ret;
@@ -39,11 +39,27 @@ static long call_with_data(const struct vmlet_ioctl *row, void *obj, struct vmle
 	return ret;
 }
 
+/* Apart from its caller, so that KVM_RUN does not pay for the buffer. */
+static noinline long call_with_data(const struct vmlet_ioctl *row, void *obj, struct vmlet_arg *arg)
+{
+	u64 small[ARG_ON_STACK / sizeof(u64)];
+	long ret;
+
+	if (_IOC_SIZE(row->cmd) <= sizeof(small)) {
+		arg->data = small;
+		return copy_and_call(row, obj, arg);
+	}
+	arg->data = kmalloc(_IOC_SIZE(row->cmd), GFP_KERNEL_ACCOUNT);
+	if (!arg->data)
+		return -ENOMEM;
+	ret = copy_and_call(row, obj, arg);
+	kfree(arg->data);
+	return ret;
+}
+
 long vmlet_ioctl_call(const struct vmlet_ioctl *row, void *obj, unsigned long value)
 {
 	struct vmlet_arg arg = { .value = value, .user = (void __user *)value };
-	u64 small[ARG_ON_STACK / sizeof(u64)];
-	long ret;
 
 	switch (row->kind) {
 	case VMLET_ARG_NONE:
@@ -52,18 +68,8 @@ long vmlet_ioctl_call(const struct vmlet_ioctl *row, void *obj, unsigned long va
 	case VMLET_ARG_USER:
 		return row->fn(obj, &arg);
 	default:
-		break;
-	}
-	if (_IOC_SIZE(row->cmd) <= sizeof(small)) {
-		arg.data = small;
 		return call_with_data(row, obj, &arg);
 	}
-	arg.data = kmalloc(_IOC_SIZE(row->cmd), GFP_KERNEL_ACCOUNT);
-	if (!arg.data)
-		return -ENOMEM;
-	ret = call_with_data(row, obj, &arg);
-	kfree(arg.data);
-	return ret;
 }
 
 /* Capabilities: what is not here is 0. Documentation/api.rst has a line per row. */

@@ -75,7 +75,8 @@ void vmlet_update_run(struct vmlet_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	run->if_flag = !!(vmlet_rflags(vcpu) & X86_EFLAGS_IF);
+	vmlet_need(vcpu, VMLET_G_RFLAGS | VMLET_G_SHADOW);
+	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;

@@ -73,7 +73,7 @@ static u32 xsave_size(struct vmlet_vcpu *vcpu, bool packed)
 	return size;
 }
 
-static void set_bit_if(u32 *reg, u32 bit, bool on)
+static void set_bit_if(u64 *reg, u64 bit, bool on)
 {
 	*reg = on ? *reg | bit : *reg & ~bit;
 }
@@ -82,31 +82,32 @@ static void set_bit_if(u32 *reg, u32 bit, bool on)
  * Bits that follow other registers. CR4.OSXSAVE changes only through an exit, so vcpu->cr4 is right in this bit even
  * where its group is not available.
  */
-static void follow_registers(struct vmlet_vcpu *vcpu, u32 function, u32 index, u32 *out)
+static __always_inline void follow_registers(struct vmlet_vcpu *vcpu, u32 function, u32 index)
 {
+	u64 *out = vcpu->regs;
 	bool apic = vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
 
 	switch (function) {
 	case 1:
-		set_bit_if(&out[2], BIT(27), vcpu->cr4 & X86_CR4_OSXSAVE);
+		set_bit_if(&out[VMLET_RCX], BIT(27), vcpu->cr4 & X86_CR4_OSXSAVE);
 		if (!apic)
-			out[3] &= ~BIT(9);
+			out[VMLET_RDX] &= ~(u64)BIT(9);
 		break;
 	case 0xd:
 		if (index == 0)
-			out[1] = xsave_size(vcpu, false);
-		else if (index == 1 && (out[0] & 0xa))	/* XSAVEC or XSAVES */
-			out[1] = xsave_size(vcpu, true);
+			out[VMLET_RBX] = xsave_size(vcpu, false);
+		else if (index == 1 && (out[VMLET_RAX] & 0xa))	/* XSAVEC or XSAVES */
+			out[VMLET_RBX] = xsave_size(vcpu, true);
 		break;
 	case 0x80000001:
 		if (!apic)
-			out[3] &= ~BIT(9);
+			out[VMLET_RDX] &= ~(u64)BIT(9);
 		break;
 	}
 }
 
 /* Intel CPUs answer leaves beyond the last with the last basic one; AMD's with zeros. */
-static struct kvm_cpuid_entry2 *out_of_range(struct vmlet_vcpu *vcpu, u32 function, u32 index)
+static const struct kvm_cpuid_entry2 *out_of_range(struct vmlet_vcpu *vcpu, u32 function, u32 index)
 {
 	struct kvm_cpuid_entry2 *first = vmlet_cpuid_find(vcpu, 0, 0), *top;
 
@@ -120,22 +121,16 @@ static struct kvm_cpuid_entry2 *out_of_range(struct vmlet_vcpu *vcpu, u32 functi
 
 int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
 {
+	static const struct kvm_cpuid_entry2 none;
 	u32 function = vcpu->regs[VMLET_RAX], index = vcpu->regs[VMLET_RCX];
-	struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, function, index);
-	u32 out[4] = {};
+	const struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, function, index);
 
 	if (unlikely(!entry))
-		entry = out_of_range(vcpu, function, index);
-	if (likely(entry)) {
-		out[0] = entry->eax;
-		out[1] = entry->ebx;
-		out[2] = entry->ecx;
-		out[3] = entry->edx;
-		follow_registers(vcpu, entry->function, index, out);
-	}
-	vcpu->regs[VMLET_RAX] = out[0];
-	vcpu->regs[VMLET_RBX] = out[1];
-	vcpu->regs[VMLET_RCX] = out[2];
-	vcpu->regs[VMLET_RDX] = out[3];
+		entry = out_of_range(vcpu, function, index) ?: &none;
+	vcpu->regs[VMLET_RAX] = entry->eax;
+	vcpu->regs[VMLET_RBX] = entry->ebx;
+	vcpu->regs[VMLET_RCX] = entry->ecx;
+	vcpu->regs[VMLET_RDX] = entry->edx;
+	follow_registers(vcpu, entry->function, index);
 	return VMLET_SKIP;
 }

@@ -2,14 +2,17 @@
 /*
  * DOC: nested page faults
  *
- * A page is looked up in the process as if the process had touched it, mapped for the guest, and let go again. The look
- * may take long; if the process's mappings have changed meanwhile, as the notifier's sequence tells, nothing is mapped
- * and the guest tries again.
+ * A page is looked up in the process, mapped for the guest, and let go again. Ordinary memory is read off the process's
+ * page tables; what is not there, or not ordinary, is touched as the process itself would touch it, which may take long. If
+ * the process's mappings have changed meanwhile, as the notifier's sequence tells, nothing is mapped and the guest tries
+ * again.
  */
 #include <linux/mm.h>
 #include <linux/cpu.h>
 #include <linux/pgtable.h>
 #include <linux/sched/signal.h>
+#include <linux/userfaultfd_k.h>
+#include <asm/mmu_context.h>
 
 #include "../cpu/vendor.h"
 #include "pt.h"
@@ -21,8 +24,8 @@
  * @slot:	a copy: looking up the page must not hold back who changes slots
  * @hva:	of the page
  * @seq:	vm->invalidate_seq from before the look at slots and pages
- * @page:	what was found, with a reference
- * @leaf:	what to install: @leaf.writing: the guest wants to write; @leaf.writable: the process may, and the guest too
+ * @page:	reference to what was found, if it was not read off the page tables
+ * @leaf:	what to install; @leaf.pfn: 0 while it is not known
  */
 struct fault {
 	struct vmlet_vm *vm;
@@ -51,6 +54,28 @@ static int find_slot(struct fault *fault)
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return ret;
+}
+
+/*
+ * The first touch of ordinary memory is the most frequent of all faults that the host has to serve. This is what GUP
+ * would do, but without its walks before and after; whatever is unusual is left to GUP. True: look at the tables again.
+ */
+static bool populate(struct fault *fault)
+{
+	unsigned int flags = FAULT_FLAG_WRITE | FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | FAULT_FLAG_INTERRUPTIBLE;
+	struct mm_struct *mm = fault->vm->mm;
+	vm_fault_t done = VM_FAULT_ERROR;
+	struct vm_area_struct *vma;
+
+	if (!fault->leaf.writing || !mmap_read_trylock(mm))
+		return false;
+	vma = vma_lookup(mm, fault->hva);
+	if (vma && vma_is_anonymous(vma) && (vma->vm_flags & VM_WRITE) && !userfaultfd_armed(vma) &&
+	    arch_vma_access_permitted(vma, true, false, false))
+		done = handle_mm_fault(vma, fault->hva, flags, NULL);
+	if (!(done & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
+		mmap_read_unlock(mm);
+	return !(done & (VM_FAULT_RETRY | VM_FAULT_ERROR));
 }
 
 static bool take_present(struct fault *fault, bool writable)
@@ -99,7 +124,7 @@ static bool is_stale(const struct fault *fault)
 	       vm->invalidate_start < fault->hva + GROUP_SIZE;
 }
 
-static u64 neighbour(pte_t pte)
+static u64 ordinary_pfn(pte_t pte)
 {
 	if (!pte_access_permitted(pte, true) || pte_special(pte) || !PageAnon(pte_page(pte)))
 		return 0;
@@ -107,8 +132,9 @@ static u64 neighbour(pte_t pte)
 }
 
 /*
- * Neighbours that need no more than a leaf: anonymous, present, writable; or of the same huge page, if @ptep is NULL. There
- * is no reference, but as long as vm->mmu_lock is held they cannot go: who takes them away tells the notifier first.
+ * The page itself, if not yet known, and those around it: ordinary memory, that is anonymous, present, writable; or parts of
+ * the same huge page, if @ptep is NULL. There is no reference, but as long as vm->mmu_lock is held they cannot go: who
+ * takes them away tells the notifier first.
  */
 static void find_group(struct fault *fault, pte_t *ptep)
 {
@@ -117,8 +143,14 @@ static void find_group(struct fault *fault, pte_t *ptep)
 	gfn_t at = leaf->gfn % VMLET_PT_GROUP, index = pte_index(fault->hva), i;
 	gfn_t last = at + min3(VMLET_PT_GROUP - 1 - at, PTRS_PER_PTE - 1 - index, behind);
 
+	if (!leaf->pfn && !(fault->slot.flags & KVM_MEM_READONLY)) {
+		leaf->pfn = ordinary_pfn(ptep_get_lockless(ptep));
+		leaf->writable = leaf->pfn;
+	}
+	if (!leaf->writable)
+		return;
 	for (i = at - min3(at, index, before); i <= last; i++)
-		leaf->group[i] = ptep ? neighbour(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
+		leaf->group[i] = ptep ? ordinary_pfn(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
 }
 
 /*
@@ -149,8 +181,7 @@ static int host_level(struct fault *fault)
 		return 1;
 	if (pmd_leaf(pmd))
 		return 2;
-	if (fault->leaf.writable)
-		find_group(fault, pte_offset_kernel(&pmd, fault->hva));
+	find_group(fault, pte_offset_kernel(&pmd, fault->hva));
 	return 1;
 }
 
@@ -179,22 +210,52 @@ static int leaf_level(struct fault *fault)
 		level = min(level, largest_leaf());
 	while (level > 1 && !fits(&fault->slot, fault->leaf.gfn, level))
 		level--;
-	if (level == 1 && host > 1 && fault->leaf.writable)
+	if (level == 1 && host > 1 && fault->leaf.pfn)
 		find_group(fault, NULL);
 	return level;
 }
 
-static int map_page(struct fault *fault, u64 **spare)
+static int try_map(struct fault *fault, u64 **spare)
 {
 	int ret = 0;
 
 	spin_lock(&fault->vm->mmu_lock);
 	if (!is_stale(fault)) {
-		fault->leaf.pfn = page_to_pfn(fault->page);
 		fault->leaf.level = leaf_level(fault);
-		ret = vmlet_pt_map(fault->vm, &fault->leaf, spare);
+		ret = fault->leaf.pfn ? vmlet_pt_map(fault->vm, &fault->leaf, spare) : -ENOENT;
 	}
 	spin_unlock(&fault->vm->mmu_lock);
+	return ret;
+}
+
+/* 0: mapped, or stale; -ENOENT: the page must be touched first; -ENOMEM. */
+static int map_page(struct fault *fault)
+{
+	u64 *spare = NULL;
+	int ret;
+
+	while ((ret = try_map(fault, &spare)) == -EAGAIN) {
+		spare = vmlet_pt_table_alloc();
+		if (!spare)
+			return -ENOMEM;
+	}
+	if (spare)
+		vmlet_pt_table_free(spare);
+	return ret;
+}
+
+static int take_and_map(struct fault *fault)
+{
+	int ret = take_page(fault);
+
+	/* The signal that was sent is what tells userspace. */
+	if (ret == -EHWPOISON)
+		return 0;
+	if (ret)
+		return ret;
+	fault->leaf.pfn = page_to_pfn(fault->page);
+	ret = map_page(fault);
+	put_page(fault->page);
 	return ret;
 }
 
@@ -205,25 +266,13 @@ int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 		.leaf.gfn	= gpa >> PAGE_SHIFT,
 		.leaf.writing	= access & VMLET_ACCESS_WRITE,
 	};
-	u64 *spare = NULL;
 	int ret;
 
 	lockdep_assert_held(&vcpu->mutex);
-	ret = find_slot(&fault) ?: take_page(&fault);
-	/* The signal that was sent is what tells userspace. */
-	if (ret == -EHWPOISON)
-		return VMLET_RESUME;
-	if (ret)
-		return ret;
-	while ((ret = map_page(&fault, &spare)) == -EAGAIN) {
-		spare = vmlet_pt_table_alloc();
-		if (!spare) {
-			ret = -ENOMEM;
-			break;
-		}
-	}
-	put_page(fault.page);
-	if (spare)
-		vmlet_pt_table_free(spare);
+	ret = find_slot(&fault) ?: map_page(&fault);
+	if (ret == -ENOENT && populate(&fault))
+		ret = map_page(&fault);
+	if (ret == -ENOENT)
+		ret = take_and_map(&fault);
 	return ret ?: VMLET_RESUME;
 }

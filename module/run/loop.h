@@ -65,14 +65,14 @@ static __always_inline void vmlet_advance(struct vmlet_vcpu *vcpu, unsigned int 
  * vmlet_loop - enter the guest until an exit needs more than a fast handler
  * @vcpu:	in the guest section, interrupts off
  * @enter:	flush dirty groups, enter, leave, decode into vcpu->exit; drops vcpu->avail
- * @fetch:	the vendor's own
+ * @skip:	advance RIP by exit.insn_len, as vmlet_advance() does, by the shortest way
  * @flush_tlb:	the vendor's own
  *
- * Return: as a fast handler; VMLET_RESUME: the host wants the CPU.
+ * Return: as a handler; VMLET_RESUME: the host wants the CPU.
  */
 static __always_inline int vmlet_loop(struct vmlet_vcpu *vcpu,
 				      void (*enter)(struct vmlet_vcpu *vcpu),
-				      void (*fetch)(struct vmlet_vcpu *vcpu, u32 groups),
+				      void (*skip)(struct vmlet_vcpu *vcpu),
 				      void (*flush_tlb)(struct vmlet_vcpu *vcpu))
 {
 	int next;
@@ -90,13 +90,10 @@ static __always_inline int vmlet_loop(struct vmlet_vcpu *vcpu,
 			vmlet_events_prepare(vcpu);
 		enter(vcpu);
 		next = vmlet_fast(vcpu);
-		if (likely(next == VMLET_SKIP)) {
-			if (~vcpu->avail & VMLET_G_SKIP)
-				fetch(vcpu, VMLET_G_SKIP & ~vcpu->avail);
-			vmlet_advance(vcpu, vcpu->exit.insn_len);
-		} else if (next != VMLET_RESUME) {
+		if (likely(next == VMLET_SKIP && vcpu->exit.insn_len))
+			skip(vcpu);
+		else if (next != VMLET_RESUME)
 			return next;
-		}
 	}
 }
 

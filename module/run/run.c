@@ -23,9 +23,9 @@
 /* serial of the vCPU that ran last on this CPU */
 static DEFINE_PER_CPU(u64, last_serial);
 
+/* EFER changes only through an exit (LMA with CR0.PG), so it is right even where its group is not available. */
 bool vmlet_is_64bit(struct vmlet_vcpu *vcpu)
 {
-	vmlet_need(vcpu, VMLET_G_CR);
 	if (!(vcpu->efer & EFER_LMA))
 		return false;
 	if (vcpu->avail & VMLET_G_SEGS)
@@ -34,13 +34,9 @@ bool vmlet_is_64bit(struct vmlet_vcpu *vcpu)
 	return vcpu->mode.cs_l;
 }
 
+/* The privilege level of SS is the current one in every mode: 0 in real mode, 3 in virtual-8086 mode. */
 unsigned int vmlet_cpl(struct vmlet_vcpu *vcpu)
 {
-	vmlet_need(vcpu, VMLET_G_CR | VMLET_G_RFLAGS);
-	if (!(vcpu->cr0 & X86_CR0_PE))
-		return 0;
-	if (vcpu->rflags & X86_EFLAGS_VM)
-		return 3;
 	if (vcpu->avail & VMLET_G_SEGS)
 		return vcpu->seg[VMLET_SS].dpl;
 	vmlet_need(vcpu, VMLET_G_MODE);

@@ -179,9 +179,29 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 	svm_decode(svm);
 }
 
+/* In the VMCB at once, unless the groups are cached or something follows the instruction. */
+static __always_inline void skip(struct vmlet_vcpu *vcpu)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	u64 rip = vmcb->save.rip + vcpu->exit.insn_len;
+	u32 missing = VMLET_G_SKIP & ~vcpu->avail;
+
+	if (likely(missing == VMLET_G_SKIP && !(vmcb->save.rflags & X86_EFLAGS_TF) &&
+		   !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK) && !((rip ^ vmcb->save.rip) >> 32))) {
+		vmcb->save.rip = rip;
+		return;
+	}
+	if (missing)
+		svm_fetch(vcpu, missing);
+	vmlet_advance(vcpu, vcpu->exit.insn_len);
+}
+
 static int run(struct vmlet_vcpu *vcpu)
 {
-	return vmlet_loop(vcpu, enter, svm_fetch, svm_flush_tlb);
+	/* A reboot switches AMD-V off under our feet, but not while interrupts are off. */
+	if (unlikely(!this_cpu_read(svm_cpu.ours)))
+		return -EIO;
+	return vmlet_loop(vcpu, enter, skip, svm_flush_tlb);
 }
 
 /* Intercepts do not depend on what the guest's CPUID says. */

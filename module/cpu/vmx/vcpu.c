@@ -361,6 +361,13 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 		vmx_decode(vmx);
 }
 
+static __always_inline void skip(struct vmlet_vcpu *vcpu)
+{
+	if (~vcpu->avail & VMLET_G_SKIP)
+		vmx_fetch_skip(vcpu, VMLET_G_SKIP & ~vcpu->avail);
+	vmlet_advance(vcpu, vcpu->exit.insn_len);
+}
+
 /*
  * Counters that perf wants stopped while a guest runs: above all precise events, whose records the processor would
  * write to a linear address of the guest's.
@@ -392,7 +399,7 @@ int vmx_run(struct vmlet_vcpu *vcpu)
 	/* Interrupts may fault, so CR2 is the guest's only while they are off; NMIs preserve it. */
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	next = vmlet_loop(vcpu, enter, vmx_fetch_skip, vmx_flush_tlb);
+	next = vmlet_loop(vcpu, enter, skip, vmx_flush_tlb);
 	vcpu->cr2 = native_read_cr2();
 	switch_perf_msrs(perf_msrs, nr_perf, false);
 	if (unlikely(debugctl))	/* cleared by exits */
