@@ -224,6 +224,50 @@ TEST_F(host_memory, private_file_is_copied_on_write)
 	close(fd);
 }
 
+/*
+ * Memory that may be one huge page, of which parts are taken away again: the guest's
+ * own mapping must break up with it.
+ */
+TEST_F(host_memory, parts_of_a_huge_page)
+{
+	const u64 huge = 2ul << 20, gpa = 0x400000;
+	u8 *area = pages_alloc(2 * huge);
+	u64 *memory = (u64 *)(((u64)area + huge - 1) & -huge);
+
+	madvise(memory, huge, MADV_HUGEPAGE);
+	vm_set_memory(&self->vm, 2, 0, gpa, huge, memory);
+	for (u64 page = 0; page < 512; page += 7)
+		guest_store_word(&self->vcpu, gpa + page * PAGE, page + 1);
+	ASSERT_EQ(0, madvise((u8 *)memory + 14 * PAGE, PAGE, MADV_DONTNEED));
+	ASSERT_EQ(0, mprotect((u8 *)memory + 21 * PAGE, PAGE, PROT_READ));
+	EXPECT_EQ(8u, guest_load_word(&self->vcpu, gpa + 7 * PAGE));
+	EXPECT_EQ(0u, guest_load_word(&self->vcpu, gpa + 14 * PAGE));
+	EXPECT_EQ(22u, guest_load_word(&self->vcpu, gpa + 21 * PAGE));
+	EXPECT_EQ(-EFAULT, guest_try(&self->vcpu, &stores, gpa + 21 * PAGE));
+	guest_store_word(&self->vcpu, gpa + 22 * PAGE, 0x77);
+	EXPECT_EQ(0x77u, memory[22 * PAGE / 8]);
+	EXPECT_EQ(505u, guest_load_word(&self->vcpu, gpa + 504 * PAGE));
+}
+
+/* A slot that begins or ends inside a huge page must not let the guest see past it. */
+TEST_F(host_memory, slots_inside_a_huge_page)
+{
+	const u64 huge = 2ul << 20, gpa = 0x400000;
+	u8 *area = pages_alloc(2 * huge);
+	u8 *memory = (u8 *)(((u64)area + huge - 1) & -huge);
+
+	madvise(memory, huge, MADV_HUGEPAGE);
+	memset(memory, 0x5a, huge);
+	vm_set_memory(&self->vm, 2, 0, gpa + PAGE, 3 * PAGE, memory + PAGE);
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5au, guest_load_word(&self->vcpu, gpa + PAGE));
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5au, guest_load_word(&self->vcpu, gpa + 3 * PAGE));
+	EXPECT_EQ(0, guest_try(&self->vcpu, &loads, gpa));
+	EXPECT_EQ(KVM_EXIT_MMIO, self->vcpu.run->exit_reason);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
+	EXPECT_EQ(0, guest_try(&self->vcpu, &stores, gpa + 4 * PAGE));
+	EXPECT_EQ(KVM_EXIT_MMIO, self->vcpu.run->exit_reason);
+}
+
 /* After a fork the child keeps the old contents, whoever of the two writes. */
 TEST_F(host_memory, fork_copies_on_write)
 {

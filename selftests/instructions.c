@@ -8,6 +8,9 @@ GUEST_ROW(invd, LONG, "invd\n inc %rbx", .out = { .rbx = 1 });
 GUEST_ROW(wbinvd, LONG, "wbinvd\n inc %rbx", .out = { .rbx = 1 });
 GUEST_ROW(pause, LONG, "1: pause\n loop 1b\n inc %rbx", .in = { .rcx = 2000 },
 	  .out = { .rbx = 1 });
+GUEST_ROW(monitor_and_mwait_do_nothing, LONG,
+	  "mov $0x30000, %eax\n monitor\n xor %eax, %eax\n mwait\n inc %rbx",
+	  .out = { .rbx = 1 });
 GUEST_ROW(invlpg, LONG, "invlpg 0x30000\n inc %rbx", .out = { .rbx = 1 });
 GUEST_ROW(cr0_toggle, LONG,
 	  "mov %cr0, %rax\n mov %rax, %rsi\n xor $0x20, %eax\n mov %rax, %cr0\n"

@@ -215,4 +215,17 @@ TEST_F(guest_view, code_in_no_slot_is_an_internal_error)
 		  self->vcpu.run->internal.suberror);
 }
 
+TEST_F(guest_view, no_memory_at_all_is_an_internal_error)
+{
+	struct vcpu vcpu;
+	struct vm vm;
+
+	vm_create_bare(&vm);
+	vcpu_create_bare(&vm, &vcpu, 0);
+	vcpu_run_until(&vcpu, KVM_EXIT_INTERNAL_ERROR);
+	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, vcpu.run->internal.suberror);
+	vcpu_destroy(&vcpu);
+	vm_destroy(&vm);
+}
+
 TEST_HARNESS_MAIN

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
+#include <sys/wait.h>
 
 #include "lib/harness.h"
 
@@ -71,6 +73,30 @@ TEST_F(signals, interrupt_a_running_guest)
 		EXPECT_LT(poker.seen, *self->counter);
 		ASSERT_EQ(0, pthread_join(thread, NULL));
 	}
+}
+
+/* Nothing that a guest does keeps its process alive. */
+TEST_F(signals, a_guest_that_never_exits_can_be_killed)
+{
+	int status;
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (pid == 0) {
+		struct vcpu vcpu;
+		struct vm vm;
+
+		vm_create(&vm);
+		vcpu_create(&vm, &vcpu, 0);
+		guest_load(&vcpu, &counts);
+		__vcpu_run(&vcpu);
+		_exit(1);
+	}
+	usleep(100000);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
 }
 
 static void block_usr1(sigset_t *set)

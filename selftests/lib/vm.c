@@ -49,12 +49,34 @@ bool host_is_amd(void)
 }
 
 /* QEMU's own CPU, that is, not a CPU that QEMU passes on. */
-bool host_is_qemu(void)
+static bool host_is_qemu(void)
 {
 	u32 eax, ebx, ecx, edx;
 
 	__cpuid(0x40000000, eax, ebx, ecx, edx);
 	return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447;
+}
+
+static bool host_is_bochs(void)
+{
+	FILE *file = fopen("/sys/class/dmi/id/bios_vendor", "re");
+	char vendor[64] = "";
+
+	if (!file)
+		return false;
+	if (!fgets(vendor, sizeof(vendor), file))
+		vendor[0] = 0;
+	fclose(file);
+	return strstr(vendor, "Bochs");
+}
+
+const char *deviation_here(const struct deviation *deviation)
+{
+	if (deviation->qemu && host_is_qemu())
+		return deviation->qemu;
+	if (deviation->bochs_amd && host_is_amd() && host_is_bochs())
+		return deviation->bochs_amd;
+	return NULL;
 }
 
 const char *exit_name(u32 reason)

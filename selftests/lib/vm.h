@@ -44,7 +44,15 @@ void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 const char *device_path(void);
 bool device_is_vmlet(void);
 bool host_is_amd(void);
-bool host_is_qemu(void);
+
+/* Why an emulator's CPU cannot show a property, and what "it" does instead. */
+struct deviation {
+	const char *qemu;
+	const char *bochs_amd;
+};
+
+/* The reason to skip here, or NULL: this CPU can show it. */
+const char *deviation_here(const struct deviation *deviation);
 const char *exit_name(u32 reason);
 
 int dev_open(void);
