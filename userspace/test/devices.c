@@ -1,0 +1,763 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The runner's devices, alone: what a driver writes to their ports, what it then
+ * reads, and when their interrupt lines rise. Time is a number that the test chooses,
+ * so every result is exact. Needs no virtual machine.
+ */
+#include "../pic.h"
+#include "../pit.h"
+#include "../reset.h"
+#include "../rtc.h"
+#include "../uart.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "kselftest.h"
+
+#define MSEC 1000000ull
+#define SEC 1000000000ull
+
+static struct vmlet_ports ports;
+static struct vmlet_pic pic;
+static struct vmlet_pit pit;
+static struct vmlet_rtc rtc;
+static struct vmlet_uart uart;
+static struct vmlet_reset reset;
+static uint64_t now;
+
+static union {
+	struct kvm_run run;
+	uint8_t bytes[8192];
+} page;
+
+/* The last line of a test that failed. */
+static unsigned int failed_line;
+
+#define CHECK(condition) do { \
+	if (!(condition)) { \
+		failed_line = __LINE__; \
+		return false; \
+	} \
+} while (0)
+
+static bool access_port(uint8_t direction, uint16_t port, uint8_t size, uint32_t count)
+{
+	page.run.io.direction = direction;
+	page.run.io.port = port;
+	page.run.io.size = size;
+	page.run.io.count = count;
+	page.run.io.data_offset = 4096;
+	return vmlet_ports_access(&ports, &page.run, sizeof(page), now);
+}
+
+static void out(uint16_t port, uint8_t size, uint32_t value)
+{
+	memcpy(page.bytes + 4096, &value, sizeof(value));
+	access_port(KVM_EXIT_IO_OUT, port, size, 1);
+}
+
+static uint32_t in(uint16_t port, uint8_t size)
+{
+	uint32_t value = 0;
+
+	access_port(KVM_EXIT_IO_IN, port, size, 1);
+	memcpy(&value, page.bytes + 4096, size);
+	return value;
+}
+
+static void outb(uint8_t value, uint16_t port)
+{
+	out(port, 1, value);
+}
+
+static uint8_t inb(uint16_t port)
+{
+	return in(port, 1);
+}
+
+/* Edges of a line that does not go to the interrupt controller. */
+static unsigned int edges;
+static bool level;
+
+static void count_edges(void *controller, unsigned int irq, bool raise)
+{
+	(void)controller;
+	(void)irq;
+	edges += raise && !level;
+	level = raise;
+}
+
+static const struct vmlet_line test_line = { count_edges, NULL, 0 };
+
+static uint8_t sent[64];
+static unsigned int sent_count;
+
+static void transmit(void *to, uint8_t byte, uint64_t when)
+{
+	(void)to;
+	(void)when;
+	sent[sent_count++ % sizeof(sent)] = byte;
+}
+
+static void power_on(void)
+{
+	memset(&ports, 0, sizeof(ports));
+	now = 10 * SEC;
+	edges = 0;
+	level = false;
+	sent_count = 0;
+}
+
+static void init_chip(uint16_t port, uint8_t base, uint8_t wiring, uint8_t icw4)
+{
+	outb(0x11, port);
+	outb(base, port + 1);
+	outb(wiring, port + 1);
+	outb(icw4, port + 1);
+	outb(0x00, port + 1);
+}
+
+static void init_pic(uint8_t icw4)
+{
+	power_on();
+	vmlet_pic_init(&pic, &ports);
+	init_chip(0x20, 0x30, 4, icw4);
+	init_chip(0xa0, 0x38, 2, icw4);
+}
+
+static void pulse(unsigned int irq)
+{
+	vmlet_pic_set_irq(&pic, irq, true);
+	vmlet_pic_set_irq(&pic, irq, false);
+}
+
+static bool pic_priority(void)
+{
+	init_pic(1);
+	CHECK(!vmlet_pic_pending(&pic));
+	pulse(4);
+	pulse(3);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
+	CHECK(!vmlet_pic_pending(&pic));
+	pulse(1);
+	CHECK(vmlet_pic_pending(&pic));
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x31);
+	outb(0x20, 0x20);
+	CHECK(!vmlet_pic_pending(&pic));
+	outb(0x20, 0x20);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
+	return true;
+}
+
+static bool pic_mask(void)
+{
+	init_pic(1);
+	outb(0x10, 0x21);
+	CHECK(inb(0x21) == 0x10);
+	pulse(4);
+	CHECK(!vmlet_pic_pending(&pic));
+	CHECK(inb(0x20) == 0x10);
+	outb(0x00, 0x21);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
+	return true;
+}
+
+static bool pic_edge(void)
+{
+	init_pic(1);
+	vmlet_pic_set_irq(&pic, 4, true);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
+	outb(0x64, 0x20);
+	vmlet_pic_set_irq(&pic, 4, true);
+	CHECK(!vmlet_pic_pending(&pic));
+	pulse(4);
+	CHECK(!vmlet_pic_pending(&pic));
+	pulse(4);
+	CHECK(vmlet_pic_pending(&pic));
+	return true;
+}
+
+static bool pic_level(void)
+{
+	init_pic(1);
+	outb(0xff, 0x4d0);
+	CHECK(inb(0x4d0) == 0xf8);
+	vmlet_pic_set_irq(&pic, 5, true);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x35);
+	CHECK(!vmlet_pic_pending(&pic));
+	outb(0x20, 0x20);
+	CHECK(vmlet_pic_pending(&pic));
+	vmlet_pic_set_irq(&pic, 5, false);
+	CHECK(!vmlet_pic_pending(&pic));
+	return true;
+}
+
+static bool pic_cascade(void)
+{
+	init_pic(1);
+	pulse(12);
+	pulse(8);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x38);
+	outb(0x0b, 0x20);
+	CHECK(inb(0x20) == 0x04);
+	outb(0x20, 0xa0);
+	CHECK(!vmlet_pic_pending(&pic));
+	outb(0x20, 0x20);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x3c);
+	return true;
+}
+
+static bool pic_spurious(void)
+{
+	init_pic(1);
+	outb(0x20, 0x4d0);
+	vmlet_pic_set_irq(&pic, 5, true);
+	vmlet_pic_set_irq(&pic, 5, false);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x37);
+	outb(0x0b, 0x20);
+	CHECK(inb(0x20) == 0);
+	return true;
+}
+
+static bool pic_auto_eoi(void)
+{
+	init_pic(3);
+	pulse(3);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
+	pulse(4);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
+	return true;
+}
+
+static bool pic_rotation(void)
+{
+	init_pic(1);
+	pulse(3);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
+	outb(0xa0, 0x20);
+	pulse(3);
+	pulse(6);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x36);
+	outb(0x66, 0x20);
+	outb(0xc7, 0x20);
+	pulse(0);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x30);
+	return true;
+}
+
+static bool pic_special_mask(void)
+{
+	init_pic(1);
+	pulse(3);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
+	pulse(6);
+	CHECK(!vmlet_pic_pending(&pic));
+	outb(0x08, 0x21);
+	outb(0x68, 0x20);
+	CHECK(vmlet_pic_acknowledge(&pic) == 0x36);
+	return true;
+}
+
+static bool pic_poll(void)
+{
+	init_pic(1);
+	outb(0x0c, 0x20);
+	CHECK(inb(0x20) == 0);
+	pulse(6);
+	outb(0x0c, 0x20);
+	CHECK(inb(0x20) == 0x86);
+	CHECK(!vmlet_pic_pending(&pic));
+	return true;
+}
+
+static void init_pit(void)
+{
+	power_on();
+	vmlet_pit_init(&pit, &ports, test_line);
+}
+
+static void program(uint8_t control, uint16_t port, uint16_t count)
+{
+	outb(control, 0x43);
+	outb(count, port);
+	outb(count >> 8, port);
+}
+
+/* Let the time pass from deadline to deadline, as the main loop does. */
+static void run_until(uint64_t end)
+{
+	while (vmlet_pit_deadline(&pit) <= end)
+		vmlet_pit_advance(&pit, vmlet_pit_deadline(&pit));
+	now = end;
+}
+
+static bool pit_periodic(void)
+{
+	init_pit();
+	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
+	program(0x34, 0x40, 11932);
+	run_until(now + 100 * SEC);
+	/* 100 s at 1193182 / 11932 Hz, the last tick just before the end. */
+	CHECK(edges == 9999);
+	init_pit();
+	program(0x36, 0x40, 0);
+	run_until(now + 10 * SEC);
+	CHECK(edges == 182);
+	return true;
+}
+
+static bool pit_lost_ticks(void)
+{
+	uint64_t first;
+
+	init_pit();
+	program(0x34, 0x40, 1193);
+	first = vmlet_pit_deadline(&pit) - now;
+	CHECK(first > 999800 && first < 999900);
+	vmlet_pit_advance(&pit, now + 10 * first + 100);
+	CHECK(edges == 1);
+	CHECK(vmlet_pit_deadline(&pit) > now + 10 * first + 100);
+	CHECK(vmlet_pit_deadline(&pit) <= now + 11 * first);
+	return true;
+}
+
+static bool pit_one_shot(void)
+{
+	static const uint8_t modes[] = { 0x30, 0x38 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
+		init_pit();
+		program(modes[i], 0x40, 1193);
+		vmlet_pit_advance(&pit, now + 999 * MSEC / 1000);
+		CHECK(edges == 0);
+		run_until(now + SEC);
+		CHECK(edges == 1);
+		CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
+		program(modes[i], 0x40, 1193);
+		run_until(now + SEC);
+		CHECK(edges == 2);
+	}
+	return true;
+}
+
+static bool pit_triggered_modes(void)
+{
+	init_pit();
+	program(0x32, 0x40, 1193);
+	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
+	program(0x3a, 0x40, 1193);
+	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
+	return true;
+}
+
+static uint16_t read_count(void)
+{
+	uint8_t low = inb(0x40);
+
+	return low | inb(0x40) << 8;
+}
+
+static bool pit_counts(void)
+{
+	init_pit();
+	program(0x34, 0x40, 10000);
+	CHECK(read_count() == 10000);
+	now += SEC / 1000;
+	CHECK(read_count() == 10000 - 1193);
+	outb(0x00, 0x43);
+	now += SEC / 1000;
+	CHECK(read_count() == 10000 - 1193);
+	CHECK(read_count() == 10000 - 2386);
+	program(0x36, 0x40, 10000);
+	now += SEC / 1000;
+	CHECK(read_count() == 10000 - 2386);
+	program(0x35, 0x40, 0x1000);
+	now += SEC / 10000;
+	CHECK(read_count() == 0x0881);
+	return true;
+}
+
+static bool pit_read_back(void)
+{
+	init_pit();
+	outb(0x34, 0x43);
+	outb(0xe2, 0x43);
+	CHECK(inb(0x40) == 0xf4);
+	outb(16, 0x40);
+	outb(0, 0x40);
+	outb(0xc2, 0x43);
+	now += SEC;
+	CHECK(inb(0x40) == 0xb4);
+	CHECK(inb(0x40) == 16);
+	CHECK(inb(0x40) == 0);
+	return true;
+}
+
+/* How Linux measures the TSC: channel 2 in mode 0, until its output rises. */
+static bool pit_gate(void)
+{
+	init_pit();
+	outb(0x01, 0x61);
+	program(0xb0, 0x42, 59659);
+	CHECK((inb(0x61) & 0x21) == 0x01);
+	now += 49 * MSEC;
+	CHECK(!(inb(0x61) & 0x20));
+	outb(0x00, 0x61);
+	now += SEC;
+	CHECK(!(inb(0x61) & 0x20));
+	outb(0x01, 0x61);
+	now += MSEC / 2;
+	CHECK(!(inb(0x61) & 0x20));
+	now += MSEC;
+	CHECK(inb(0x61) & 0x20);
+	CHECK(edges == 0);
+	return true;
+}
+
+static void init_rtc(int64_t epoch)
+{
+	struct vmlet_rtc_setup setup = {
+		.epoch = epoch, .low_memory = 256 << 20, .high_memory = 1ull << 32,
+		.line = test_line,
+	};
+
+	power_on();
+	setup.now = now;
+	vmlet_rtc_init(&rtc, &ports, &setup);
+}
+
+static uint8_t get(uint8_t index)
+{
+	outb(index, 0x70);
+	return inb(0x71);
+}
+
+static void set(uint8_t index, uint8_t value)
+{
+	outb(index, 0x70);
+	outb(value, 0x71);
+}
+
+static unsigned int bcd(unsigned int value)
+{
+	return value / 10 << 4 | value % 10;
+}
+
+static bool rtc_shows(int64_t epoch)
+{
+	time_t time = epoch;
+	struct tm tm;
+
+	gmtime_r(&time, &tm);
+	return get(0) == bcd(tm.tm_sec) && get(2) == bcd(tm.tm_min) && get(4) == bcd(tm.tm_hour) &&
+	       get(6) == tm.tm_wday + 1 && get(7) == bcd(tm.tm_mday) &&
+	       get(8) == bcd(tm.tm_mon + 1) && get(9) == bcd(tm.tm_year % 100) &&
+	       get(0x32) == bcd(tm.tm_year / 100 + 19);
+}
+
+static bool rtc_calendar(void)
+{
+	/* Every day of 1970 to 2133, at an hour that moves. */
+	for (int64_t day = 0; day < 60000; day++) {
+		int64_t epoch = day * 86400 + day * 7919 % 86400;
+
+		init_rtc(epoch);
+		CHECK(rtc_shows(epoch));
+		now += SEC;
+		CHECK(rtc_shows(epoch + 1));
+	}
+	return true;
+}
+
+static bool rtc_formats(void)
+{
+	init_rtc(15 * 3600 + 59 * 60 + 58);
+	CHECK(get(4) == 0x15);
+	set(0xb, 0x04 | 0x02);
+	CHECK(get(4) == 15 && get(2) == 59);
+	set(0xb, 0x04);
+	CHECK(get(4) == (0x80 | 3));
+	set(0xb, 0x00);
+	now += 9 * 3600 * SEC;
+	CHECK(get(4) == 0x12);
+	return true;
+}
+
+static bool rtc_set(void)
+{
+	init_rtc(1000000000);
+	set(0xb, 0x82);
+	now += 100 * SEC;
+	set(0, 0x59);
+	set(2, 0x59);
+	set(4, 0x23);
+	set(7, 0x29);
+	set(8, 0x02);
+	set(9, 0x24);
+	set(0x32, 0x20);
+	now += 100 * SEC;
+	CHECK(get(0) == 0x59);
+	set(0xb, 0x02);
+	now += SEC;
+	CHECK(rtc_shows(1709251200));
+	return true;
+}
+
+static bool rtc_interrupts(void)
+{
+	init_rtc(1000000000);
+	CHECK(vmlet_rtc_deadline(&rtc) == VMLET_NEVER);
+	set(0xb, 0x12);
+	CHECK(vmlet_rtc_deadline(&rtc) == now + SEC);
+	now += SEC;
+	vmlet_rtc_advance(&rtc, now);
+	CHECK(edges == 1 && level);
+	CHECK((get(0xc) & 0xb0) == 0x90);
+	CHECK(!level && get(0xc) == 0);
+	/* One alarm, ten seconds ahead. */
+	set(0xb, 0x22);
+	set(1, bcd((1000000011) % 60));
+	set(3, 0xff);
+	set(5, 0xff);
+	for (unsigned int i = 0; i < 10; i++) {
+		CHECK(edges == 1);
+		now += SEC;
+		vmlet_rtc_advance(&rtc, now);
+	}
+	CHECK(edges == 2 && (get(0xc) & 0xa0) == 0xa0);
+	return true;
+}
+
+static bool rtc_periodic(void)
+{
+	init_rtc(0);
+	set(0xa, 0x26);
+	set(0xb, 0x42);
+	get(0xc);
+	edges = 0;
+	for (uint64_t end = now + SEC; vmlet_rtc_deadline(&rtc) <= end; get(0xc)) {
+		now = vmlet_rtc_deadline(&rtc);
+		vmlet_rtc_advance(&rtc, now);
+	}
+	CHECK(edges == 1024);
+	return true;
+}
+
+static bool rtc_cmos(void)
+{
+	init_rtc(0);
+	CHECK(get(0x15) == 0x80 && get(0x16) == 0x02);
+	CHECK((get(0x34) | get(0x35) << 8) == 240 << 4);
+	CHECK((get(0x5b) | get(0x5c) << 8 | get(0x5d) << 16) == 0x10000);
+	set(0x40, 0x5a);
+	CHECK(get(0x40) == 0x5a && get(0xd) == 0x80);
+	now += SEC - 100000;
+	CHECK(get(0xa) == 0xa6);
+	now += 200000;
+	CHECK(get(0xa) == 0x26);
+	return true;
+}
+
+static void init_uart(void)
+{
+	power_on();
+	uart = (struct vmlet_uart){ .line = test_line, .transmit = transmit };
+	vmlet_uart_init(&uart, &ports);
+}
+
+static bool uart_sends(void)
+{
+	init_uart();
+	CHECK((inb(0x3fd) & 0x60) == 0x60);
+	outb('o', 0x3f8);
+	outb('k', 0x3f8);
+	CHECK(sent_count == 2 && sent[0] == 'o' && sent[1] == 'k' && edges == 0);
+	/* The announcement that the transmitter is empty. */
+	outb(0x0b, 0x3fc);
+	outb(0x02, 0x3f9);
+	CHECK(edges == 1 && inb(0x3fa) == 0x02 && !level && inb(0x3fa) == 0x01);
+	outb('!', 0x3f8);
+	CHECK(edges == 2 && level);
+	outb('!', 0x3f8);
+	CHECK(edges == 3 && level);
+	outb(0x00, 0x3f9);
+	CHECK(!level);
+	outb(0x02, 0x3f9);
+	CHECK(edges == 4);
+	return true;
+}
+
+static bool uart_receives(void)
+{
+	init_uart();
+	outb(0x01, 0x3fa);
+	outb(0x0b, 0x3fc);
+	outb(0x01, 0x3f9);
+	for (unsigned int i = 0; i < 16; i++) {
+		CHECK(vmlet_uart_ready(&uart));
+		vmlet_uart_receive(&uart, 'a' + i);
+	}
+	CHECK(!vmlet_uart_ready(&uart) && edges == 1 && inb(0x3fa) == 0xcc);
+	for (unsigned int i = 0; i < 16; i++)
+		CHECK((inb(0x3fd) & 3) == 1 && inb(0x3f8) == 'a' + i);
+	CHECK(!level && inb(0x3fa) == 0xc1 && !(inb(0x3fd) & 1));
+	for (unsigned int i = 0; i < 17; i++)
+		vmlet_uart_receive(&uart, i);
+	CHECK(inb(0x3fd) & 2);
+	CHECK(!(inb(0x3fd) & 2));
+	outb(0x03, 0x3fa);
+	CHECK(!(inb(0x3fd) & 1));
+	return true;
+}
+
+static bool uart_flow_control(void)
+{
+	init_uart();
+	CHECK(!vmlet_uart_ready(&uart));
+	inb(0x3fd);
+	CHECK(vmlet_uart_ready(&uart));
+	outb(0x09, 0x3fc);
+	CHECK(!vmlet_uart_ready(&uart));
+	outb(0x0b, 0x3fc);
+	CHECK(vmlet_uart_ready(&uart));
+	outb(0x1b, 0x3fc);
+	CHECK(!vmlet_uart_ready(&uart));
+	return true;
+}
+
+static bool uart_modem(void)
+{
+	init_uart();
+	CHECK(inb(0x3fe) == 0xb0);
+	/* How a driver recognizes the chip: outputs come back as inputs. */
+	outb(0x1a, 0x3fc);
+	CHECK((inb(0x3fe) & 0xf0) == 0x90);
+	outb(0x12, 0x3fc);
+	CHECK(inb(0x3fe) == 0x18);
+	outb('x', 0x3f8);
+	CHECK(sent_count == 0 && inb(0x3f8) == 'x');
+	outb(0x00, 0x3fc);
+	outb(0x5a, 0x3ff);
+	CHECK(inb(0x3ff) == 0x5a);
+	outb(0x80, 0x3fb);
+	outb(0x34, 0x3f8);
+	outb(0x12, 0x3f9);
+	CHECK(inb(0x3f8) == 0x34 && inb(0x3f9) == 0x12);
+	outb(0x03, 0x3fb);
+	CHECK(inb(0x3f9) == 0x00 && sent_count == 0);
+	return true;
+}
+
+static bool reset_ports(void)
+{
+	static const struct {
+		uint16_t port;
+		uint8_t size;
+		uint32_t value;
+		enum vmlet_power power;
+	} rows[] = {
+		{ 0x64, 1, 0xfe, VMLET_POWER_RESET }, { 0x64, 1, 0xd1, VMLET_POWER_ON },
+		{ 0x92, 1, 0x03, VMLET_POWER_RESET }, { 0x92, 1, 0x02, VMLET_POWER_ON },
+		{ 0xcf9, 1, 0x06, VMLET_POWER_RESET }, { 0xcf9, 1, 0x02, VMLET_POWER_ON },
+		{ 0xcf8, 4, 0x80000600, VMLET_POWER_ON },
+		{ 0x604, 2, 0x3401, VMLET_POWER_OFF }, { 0x604, 2, 0x1401, VMLET_POWER_ON },
+		{ 0x604, 2, 0x2001, VMLET_POWER_ON },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
+		power_on();
+		vmlet_reset_init(&reset, &ports);
+		out(rows[i].port, rows[i].size, rows[i].value);
+		CHECK(reset.power == rows[i].power);
+	}
+	return true;
+}
+
+static bool pm_block(void)
+{
+	uint32_t before;
+
+	power_on();
+	vmlet_reset_init(&reset, &ports);
+	CHECK(in(0x604, 2) == 0x0001);
+	out(0x602, 2, 0x0120);
+	CHECK(in(0x600, 4) == 0x01200000);
+	before = in(0x608, 4);
+	now += MSEC;
+	CHECK(((in(0x608, 4) - before) & 0xffffff) - 3579 <= 1);
+	CHECK(inb(0x64) == 0 && inb(0x92) == 0x02);
+	return true;
+}
+
+static bool port_space(void)
+{
+	struct vmlet_port_range clash = { .first = 0x3ff, .count = 2, .width = 1 };
+
+	init_uart();
+	CHECK(in(0x500, 1) == 0xff && in(0x500, 2) == 0xffff && in(0x500, 4) == 0xffffffff);
+	CHECK(ports.absent.reads == 3);
+	CHECK(!vmlet_ports_add(&ports, &clash));
+	clash.first = 0x400;
+	CHECK(vmlet_ports_add(&ports, &clash));
+	/* A wide access is split, and stops at the end of the device. */
+	outb(0x11, 0x3ff);
+	CHECK(in(0x3fe, 4) == 0xffff11b0);
+	/* OUTSB of four bytes. */
+	memcpy(page.bytes + 4096, "outs", 4);
+	CHECK(access_port(KVM_EXIT_IO_OUT, 0x3f8, 1, 4));
+	CHECK(sent_count == 4 && !memcmp(sent, "outs", 4));
+	CHECK(!access_port(KVM_EXIT_IO_OUT, 0x3f8, 1, 4097));
+	CHECK(!access_port(KVM_EXIT_IO_OUT, 0x3f8, 3, 1));
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*run)(void);
+} tests[] = {
+	{ "8259: the lower input comes first, and interrupts the higher", pic_priority },
+	{ "8259: a masked request waits", pic_mask },
+	{ "8259: an edge is one interrupt", pic_edge },
+	{ "8259: a level is interrupts while it lasts", pic_level },
+	{ "8259: the slave speaks through input 2", pic_cascade },
+	{ "8259: a withdrawn request is spurious", pic_spurious },
+	{ "8259: automatic end of interrupt", pic_auto_eoi },
+	{ "8259: priorities rotate", pic_rotation },
+	{ "8259: special mask mode", pic_special_mask },
+	{ "8259: poll command", pic_poll },
+	{ "8254: periodic modes keep their rate", pit_periodic },
+	{ "8254: late ticks are lost, the rhythm is kept", pit_lost_ticks },
+	{ "8254: one-shot modes fire once", pit_one_shot },
+	{ "8254: modes that wait for the gate do not fire", pit_triggered_modes },
+	{ "8254: counting and latching", pit_counts },
+	{ "8254: read-back command", pit_read_back },
+	{ "8254: the gate of channel 2", pit_gate },
+	{ "MC146818: every day until 2133", rtc_calendar },
+	{ "MC146818: binary, BCD, 12 and 24 hours", rtc_formats },
+	{ "MC146818: setting the time", rtc_set },
+	{ "MC146818: update and alarm interrupts", rtc_interrupts },
+	{ "MC146818: periodic interrupt", rtc_periodic },
+	{ "MC146818: memory sizes, memory, update in progress", rtc_cmos },
+	{ "16550: sending", uart_sends },
+	{ "16550: receiving", uart_receives },
+	{ "16550: nothing arrives before RTS", uart_flow_control },
+	{ "16550: modem lines, loopback, divisor", uart_modem },
+	{ "reset and power off", reset_ports },
+	{ "ACPI timer and registers", pm_block },
+	{ "port ranges", port_space },
+};
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(ARRAY_SIZE(tests));
+	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
+		bool passed = tests[i].run();
+
+		if (!passed)
+			ksft_print_msg("line %u is not true\n", failed_line);
+		ksft_test_result(passed, "%s\n", tests[i].name);
+	}
+	ksft_finished();
+}
