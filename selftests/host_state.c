@@ -167,7 +167,7 @@ TEST_F(host_state, other_ways_into_the_kernel)
 
 	run_guest(&self->vcpu);
 	asm volatile("int $0x80" : "+a" (ret) : : "memory", "r8", "r9", "r10", "r11");
-	if (ret == -ENOSYS)
+	if (ret < 0)
 		SKIP(return, "this kernel takes no 32-bit system calls");
 	EXPECT_EQ(pid, ret);
 }

@@ -9,7 +9,8 @@
 #include "lib/harness.h"
 
 GUEST_PROGRAM(reads_port, LONG, "in $0x10, %eax\n hlt");
-GUEST_PROGRAM(reads_ports, LONG, "mov $0x10, %edx\n mov $0x30000, %edi\n mov $8, %ecx\n rep insb\n hlt");
+GUEST_PROGRAM(reads_ports, LONG,
+	      "mov $0x10, %edx\n mov $0x30000, %edi\n mov $8, %ecx\n rep insb\n hlt");
 GUEST_PROGRAM(reads_mmio, LONG, "mov 0xd0000, %eax\n hlt");
 GUEST_PROGRAM(does_all, LONG,
 	      "1: out %al, $0x10\n in $0x11, %eax\n mov %eax, 0xd0000\n mov 0xd0000, %eax\n"
