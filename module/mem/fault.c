@@ -24,6 +24,7 @@
  * @slot:	a copy: looking up the page must not hold back who changes slots
  * @hva:	of the page
  * @seq:	vm->invalidate_seq from before the look at slots and pages
+ * @populated:	the page was not there a moment ago: what is around it hardly waits to be mapped
  * @page:	reference to what was found, if it was not read off the page tables
  * @leaf:	what to install; @leaf.pfn: 0 while it is not known
  */
@@ -32,6 +33,7 @@ struct fault {
 	struct vmlet_slot slot;
 	hva_t hva;
 	unsigned long seq;
+	bool populated;
 	struct page *page;
 	struct vmlet_pt_leaf leaf;
 };
@@ -75,7 +77,8 @@ static bool populate(struct fault *fault)
 		done = handle_mm_fault(vma, fault->hva, flags, NULL);
 	if (!(done & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
 		mmap_read_unlock(mm);
-	return !(done & (VM_FAULT_RETRY | VM_FAULT_ERROR));
+	fault->populated = !(done & (VM_FAULT_RETRY | VM_FAULT_ERROR));
+	return fault->populated;
 }
 
 static bool take_present(struct fault *fault, bool writable)
@@ -147,7 +150,7 @@ static void find_group(struct fault *fault, pte_t *ptep)
 		leaf->pfn = ordinary_pfn(ptep_get_lockless(ptep));
 		leaf->writable = leaf->pfn;
 	}
-	if (!leaf->writable)
+	if (!leaf->writable || fault->populated)
 		return;
 	for (i = at - min3(at, index, before); i <= last; i++)
 		leaf->group[i] = ptep ? ordinary_pfn(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
