@@ -1,0 +1,155 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# How guests end and what the runner makes of it: exit statuses, console, messages.
+# Needs the vmlet command in PATH; the Linux guest's ways need the lab's kernel.
+set -u
+
+device=${VMLET_DEVICE:-/dev/vmlet}
+guest=${VMLET_GUEST:-/vmlet/guest}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+failed=0
+plan=16
+
+# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
+verdict()
+{
+	number=$((number + 1))
+	if [ -z "$problem" ]; then
+		echo "ok $number $1"
+	else
+		failed=1
+		sed 's/^/# /' "$work/out" "$work/err"
+		echo "# $problem"
+		echo "not ok $number $1"
+	fi
+}
+
+# run STATUS OPTION...: standard input is "$input".
+run()
+{
+	want=$1
+	shift
+	problem=
+	printf '%b' "$input" |
+		timeout 120 vmlet run --device "$device" "$@" >"$work/out" 2>"$work/err"
+	status=$?
+	[ $status = "$want" ] || problem="status $status instead of $want"
+}
+
+says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
+
+# flat BYTES: a raw image from octal bytes.
+flat() { printf "$1" >"$work/image"; }
+
+echo "KTAP version 1"
+if ! command -v vmlet >/dev/null; then
+	echo "1..0 # SKIP there is no vmlet command in PATH"
+	exit 4
+fi
+echo "1..$plan"
+input=
+
+# mov $0x3f8,%dx; mov $'R',%al; out %al,(%dx); cli; hlt
+flat '\272\370\003\260R\356\372\364'
+run 0 --flat "$work/image"
+says out '^R$'
+verdict "real mode, halts with interrupts off"
+
+# The same; mov $0x604,%dx; mov $0x3400,%ax; out %ax,(%dx)
+flat '\146\272\370\003\260P\356\146\272\004\006\146\270\000\064\146\357'
+run 0 --flat "$work/image" --mode protected
+says out '^P$'
+verdict "protected mode, powers off"
+
+# The same; mov $0xcf9,%dx; mov $6,%al; out %al,(%dx)
+flat '\146\272\370\003\260L\356\146\272\371\014\260\006\356'
+run 3 --flat "$work/image" --mode long
+says out '^L$'
+says err 'reboot'
+verdict "long mode, asks for a reset"
+
+# ud2
+flat '\017\013'
+run 5 --flat "$work/image" --mode long
+says err 'triple fault'
+verdict "triple fault"
+
+# mov $0x80000000,%eax; jmp *%eax: nothing is there to be executed
+flat '\270\000\000\000\200\377\340'
+run 7 --flat "$work/image" --mode protected
+says err 'KVM_EXIT_INTERNAL_ERROR'
+says err 'rip 0000000080000000'
+verdict "an unexpected exit is told by name, with registers"
+
+# 1: in 0x3fd; test $1; jz 1b; in 0x3f8; out 0x3f8; cmp $'q'; jne 1b; cli; hlt
+flat '\272\375\003\354\250\001\164\370\272\370\003\354\356\074q\165\360\372\364'
+input='some text, q'
+run 0 --flat "$work/image"
+says out '^some text, q$'
+verdict "input from a pipe reaches a guest that polls"
+input=
+
+# A hundred ticks of the timer at 1 kHz, each taken out of HLT, counted down in %cx.
+flat '\372\061\300\216\330\216\320\274\000\200\307\006\200\000\102\000\214\310\243\202\000\260'
+printf '\021\346\040\260\040\346\041\260\004\346\041\260\001\346\041\260\376\346\041\260\064\346' >>"$work/image"
+printf '\103\260\251\346\100\260\004\346\100\271\144\000\372\205\311\176\004\373\364\353\367\364' >>"$work/image"
+printf '\111\260\040\346\040\317' >>"$work/image"
+run 0 --flat "$work/image" --stats
+says err 'interrupts injected *10[0-9]$'
+verdict "timer interrupts through the 8259"
+
+# 1: incl 0x8000; jmp 1b
+flat '\146\377\006\000\200\353\371'
+vmlet run --device "$device" --flat "$work/image" </dev/null >"$work/out" 2>"$work/err" &
+runner=$!
+sleep 1
+kill $runner
+wait $runner
+status=$?
+problem=
+[ $status = 143 ] || problem="status $status instead of 143"
+verdict "SIGTERM ends a guest that never exits"
+
+flat '\372\364'
+run 0 --flat "$work/image" --mem 5G
+verdict "memory on both sides of the hole"
+
+run 1 --flat "$work/nothing"
+says err 'nothing: No such file'
+verdict "a missing file"
+
+run 1 --device "$work/nothing" --flat "$work/image"
+says err 'insmod vmlet.ko'
+verdict "a missing device comes with its remedy"
+
+run 2 --flat "$work/image" --mem 0
+says err 'see .vmlet run --help'
+verdict "wrong usage"
+
+linux()
+{
+	input="$1\\n"
+	run "$2" --kernel "$guest/vmlinuz" --initrd "$guest/initrd" \
+		--append "quiet guest=shell guest_mib=1"
+}
+
+if [ -f "$guest/vmlinuz" ]; then
+	linux 'poweroff -f' 0
+	verdict "Linux powers off"
+	linux 'reboot -f' 3
+	verdict "Linux reboots"
+	linux 'echo c >/proc/sysrq-trigger' 4
+	says out 'Kernel panic'
+	verdict "Linux panics"
+	linux 'halt -f' 6
+	verdict "Linux halts"
+else
+	problem=
+	for way in "powers off" reboots panics halts; do
+		verdict "Linux $way # SKIP no $guest/vmlinuz"
+	done
+fi
+exit $failed
