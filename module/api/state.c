@@ -299,8 +299,8 @@ long vmlet_api_set_events(void *obj, struct vmlet_arg *arg)
 		ev->error = in->exception.error_code;
 	}
 	if (in->interrupt.injected) {
-		ev->mask |= VMLET_EV_REDO_IRQ;
-		ev->redo_irq = in->interrupt.nr;
+		ev->mask |= VMLET_EV_IRQ;
+		ev->irq = in->interrupt.nr;
 	}
 	if (in->nmi.injected)
 		ev->mask |= VMLET_EV_REDO_NMI;

@@ -16,7 +16,7 @@
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
-bool svm_nrips, svm_decode_assists, svm_flush_by_asid;
+bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_rdpid;
 u32 svm_asids;
 hpa_t svm_iopm_pa, svm_msrpm_pa;
 
@@ -104,6 +104,7 @@ static int setup(void)
 	svm_nrips = features & BIT(3);
 	svm_flush_by_asid = features & BIT(6);
 	svm_decode_assists = features & BIT(7);
+	svm_rdpid = boot_cpu_has(X86_FEATURE_RDPID);
 	svm_asids = cpuid_ebx(SVM_CPUID_FUNC);
 	iopm = __get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	msrpm = __get_free_pages(GFP_KERNEL, MSRPM_ORDER);
@@ -130,6 +131,8 @@ static int cpu_on(void)
 		return -EBUSY;
 	here->generation++;
 	here->next_asid = svm_asids;	/* the first vCPU begins a generation, with a flush */
+	if (svm_rdpid)
+		rdmsrl(MSR_TSC_AUX, here->tsc_aux);
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(here->host_save)));
 	here->ours = true;

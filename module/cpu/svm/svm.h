@@ -27,6 +27,7 @@ enum {
  * @host_save:	page of VM_HSAVE_PA: the CPU's own
  * @host_state:	page for VMSAVE and VMLOAD of the host's FS, GS, TR, LDTR and MSRs
  * @generation:	of the ASIDs; a vCPU with an older one takes a new ASID
+ * @tsc_aux:	the host's TSC_AUX, where RDPID can read it
  * @ours:	EFER.SVME was set by us
  */
 struct svm_cpu {
@@ -34,6 +35,7 @@ struct svm_cpu {
 	hpa_t host_state_pa;
 	u64 generation;
 	u32 next_asid;
+	u64 tsc_aux;
 	bool ours;
 };
 
@@ -80,7 +82,7 @@ static inline void svm_intercept(struct svm_vcpu *svm, unsigned int bit, bool on
 	svm_dirty(svm, SVM_CLEAN_INTERCEPTS);
 }
 
-extern bool svm_nrips, svm_decode_assists, svm_flush_by_asid;
+extern bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_rdpid;
 extern u32 svm_asids;
 extern hpa_t svm_iopm_pa, svm_msrpm_pa;
 

@@ -350,12 +350,17 @@ void svm_load(struct vmlet_vcpu *vcpu)
 	}
 	if (svm->asid_generation != here->generation)
 		new_asid(svm);
+	/* RDPID cannot be intercepted, and would tell the guest the host's CPU number. */
+	if (svm_rdpid)
+		wrmsrl(MSR_TSC_AUX, 0);
 	/* For the VMLOAD behind each exit. */
 	asm volatile("vmsave %0" : : "a" (here->host_state_pa) : "memory");
 }
 
 void svm_put(struct vmlet_vcpu *vcpu)
 {
+	if (svm_rdpid)
+		wrmsrl(MSR_TSC_AUX, this_cpu_read(svm_cpu.tsc_aux));
 }
 
 void svm_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error)
