@@ -162,6 +162,8 @@ struct vmlet_vm {
 	u64 tss_addr;		/* [l] accepted for the API's sake: unrestricted guest needs none */
 	u64 identity_addr;	/* [l] likewise */
 	u32 tsc_khz;		/* [c] */
+	spinlock_t tsc_lock;
+	u64 tsc_offset;		/* tsc_lock: what userspace's last write of a TSC came to */
 };
 
 /**

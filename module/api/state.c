@@ -80,7 +80,7 @@ void vmlet_update_run(struct vmlet_vcpu *vcpu)
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;
 	run->flags = 0;
-	run->ready_for_interrupt_injection = !vcpu->events.mask && vmlet_irq_allowed(vcpu);
+	run->ready_for_interrupt_injection = !(vcpu->events.mask & ~VMLET_EV_NMI) && vmlet_irq_allowed(vcpu);
 }
 
 /* An interrupt that userspace queued and the guest has not taken yet. */

@@ -49,9 +49,10 @@ static long set_signal_mask(void *obj, struct vmlet_arg *arg)
 	struct kvm_signal_mask head;
 	sigset_t mask;
 
-	vcpu->sigmask_set = false;
-	if (!arg->user)
+	if (!arg->user) {
+		vcpu->sigmask_set = false;
 		return 0;
+	}
 	if (copy_from_user(&head, arg->user, sizeof(head)))
 		return -EFAULT;
 	if (head.len != sizeof(mask))
@@ -241,6 +242,7 @@ static struct vmlet_vcpu *vcpu_alloc(struct vmlet_vm *vm, int id)
 	vcpu->mode_cpu = -1;
 	vcpu->last_cpu = -1;
 	vcpu->tsc_khz = vm->tsc_khz;
+	vcpu->tsc_offset = vm->tsc_offset;
 	ret = vcpu_alloc_parts(vcpu);
 	if (!ret)
 		ret = vmlet_vendor->vcpu_init(vcpu);

@@ -151,6 +151,8 @@ static struct vmlet_vm *vm_alloc(void)
 	refcount_set(&vm->users, 1);
 	mutex_init(&vm->lock);
 	vm->tsc_khz = tsc_khz;
+	spin_lock_init(&vm->tsc_lock);
+	vm->tsc_offset = -rdtsc_ordered();
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	ret = vmlet_mem_init(vm);

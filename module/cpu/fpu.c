@@ -81,9 +81,19 @@ void vmlet_fpu_reset(struct vmlet_vcpu *vcpu)
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 }
 
+/* Some CPUs restore the last x87 instruction's address only with an exception pending: replace the host's before. */
+static void hide_pointers(void)
+{
+	static const u32 zero;
+
+	asm volatile("fnclex\n\temms\n\tfildl %0" : : "m" (zero));
+}
+
 void vmlet_fpu_load(struct vmlet_vcpu *vcpu)
 {
 	kernel_fpu_begin_mask(0);
+	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
+		hide_pointers();
 	xrstor_area(vcpu->xsave, vmlet_xcr0_guest);
 	if (vcpu->xcr0 != vmlet_xcr0_host)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);

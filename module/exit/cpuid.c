@@ -5,6 +5,7 @@
  * The hottest handler. Leaves are found by an index made when userspace sets them; the few bits that follow the
  * guest's registers are computed here.
  */
+#include <linux/nospec.h>
 #include <asm/cpufeatures.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
@@ -40,6 +41,7 @@ struct kvm_cpuid_entry2 *vmlet_cpuid_find(struct vmlet_vcpu *vcpu, u32 function,
 
 	if (range < 0 || nr >= ARRAY_SIZE(vcpu->cpuid_first[0]))
 		return NULL;
+	nr = array_index_nospec(nr, ARRAY_SIZE(vcpu->cpuid_first[0]));
 	for (i = vcpu->cpuid_first[range][nr]; i != NONE; i = vcpu->cpuid_next[i]) {
 		entry = &vcpu->cpuid[i];
 		if (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == index)

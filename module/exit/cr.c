@@ -207,6 +207,13 @@ static int cr_read(struct vmlet_vcpu *vcpu)
 	return VMLET_SKIP;
 }
 
+static u64 cr_operand(struct vmlet_vcpu *vcpu)
+{
+	u64 value = vmlet_gpr(vcpu, vcpu->exit.cr.gpr);
+
+	return vmlet_is_64bit(vcpu) ? value : (u32)value;
+}
+
 /* CR0 writes that change only plain bits, as every FPU switch of some guests does. */
 int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
 {
@@ -218,7 +225,7 @@ int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
 	vmlet_need(vcpu, VMLET_G_CR);
 	if (exit->reason == VMLET_EXIT_CR_READ)
 		return cr_read(vcpu);
-	value = vmlet_gpr(vcpu, exit->cr.gpr);
+	value = cr_operand(vcpu);
 	if ((value ^ vcpu->cr0) & ~CR0_PLAIN)
 		return VMLET_SLOW;
 	vcpu->cr0 = value | X86_CR0_ET;
@@ -279,5 +286,5 @@ int vmlet_exit_cr(struct vmlet_vcpu *vcpu)
 		/* PE can be set by it, not cleared. */
 		return cr0_write(vcpu, (vcpu->cr0 & ~0xeull) | (exit->cr.value & 0xf));
 	}
-	return cr_write(vcpu, exit->cr.nr, vmlet_gpr(vcpu, exit->cr.gpr));
+	return cr_write(vcpu, exit->cr.nr, cr_operand(vcpu));
 }

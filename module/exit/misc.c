@@ -3,10 +3,12 @@
  * DOC: exits of a few lines each
  */
 #include <asm/msr.h>
+#include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
+#include "../host/host.h"
 #include "../insn/insn.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
@@ -45,6 +47,13 @@ int vmlet_exit_ud(struct vmlet_vcpu *vcpu)
 	return vmlet_inject_ud(vcpu);
 }
 
+/* Is it the guest's own alignment check? If not, it is the host's detector of split locks. */
+static bool guest_checks_alignment(struct vmlet_vcpu *vcpu)
+{
+	vmlet_need(vcpu, VMLET_G_CR | VMLET_G_RFLAGS);
+	return vmlet_cpl(vcpu) == 3 && (vcpu->cr0 & X86_CR0_AM) && (vcpu->rflags & X86_EFLAGS_AC);
+}
+
 /*
  * #DB and #AC are intercepted only because a guest could make the CPU deliver them for ever without an exit. They are
  * the guest's all the same.
@@ -58,6 +67,8 @@ int vmlet_exit_exception(struct vmlet_vcpu *vcpu)
 		vcpu->dr6 = (vcpu->dr6 & ~0xfull) | exit->exception.dr6;
 	} else if (exit->exception.vector != X86_TRAP_AC) {
 		return vmlet_exit_unknown(vcpu);
+	} else if (!guest_checks_alignment(vcpu) && vmlet_host_split_lock(vmlet_rip(vcpu))) {
+		return VMLET_RESUME;
 	}
 	if (exit->exception.has_error)
 		return vmlet_inject_error(vcpu, exit->exception.vector, exit->exception.error);
@@ -67,7 +78,7 @@ int vmlet_exit_exception(struct vmlet_vcpu *vcpu)
 int vmlet_exit_intr_window(struct vmlet_vcpu *vcpu)
 {
 	vmlet_vendor->window(vcpu, VMLET_INJECT_IRQ, false);
-	if (vcpu->want_window && !vcpu->events.mask && vmlet_irq_allowed(vcpu))
+	if (vcpu->want_window && !(vcpu->events.mask & ~VMLET_EV_NMI) && vmlet_irq_allowed(vcpu))
 		return vmlet_to_user(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN, NULL);
 	return VMLET_RESUME;
 }
@@ -105,7 +116,7 @@ int vmlet_exit_xsetbv(struct vmlet_vcpu *vcpu)
 {
 	u64 value = (u32)vcpu->regs[VMLET_RAX] | vcpu->regs[VMLET_RDX] << 32;
 
-	if ((u32)vcpu->regs[VMLET_RCX] || vmlet_xcr0_set(vcpu, value))
+	if (vmlet_cpl(vcpu) || (u32)vcpu->regs[VMLET_RCX] || vmlet_xcr0_set(vcpu, value))
 		return vmlet_inject_gp(vcpu);
 	return VMLET_SKIP;
 }

@@ -62,14 +62,35 @@ static void move_tsc(struct vmlet_vcpu *vcpu, u64 by)
 	vmlet_replace(vcpu, VMLET_G_TSC);
 }
 
+/*
+ * Userspace writes the same value to one vCPU after the other and means them to run in step: a value within a second of
+ * what the last write has come to since is taken to be that.
+ */
+static void set_tsc_together(struct vmlet_vcpu *vcpu, u64 value)
+{
+	struct vmlet_vm *vm = vcpu->vm;
+	u64 now = rdtsc_ordered();
+	s64 apart;
+
+	guard(spinlock)(&vm->tsc_lock);
+	apart = value - (now + vm->tsc_offset);
+	if (abs(apart) > (s64)vm->tsc_khz * 1000)
+		vm->tsc_offset = value - now;
+	vcpu->tsc_offset = vm->tsc_offset;
+	vmlet_replace(vcpu, VMLET_G_TSC);
+}
+
 /* The guest's own writes to its TSC show in TSC_ADJUST, userspace's do not. */
 static int set_tsc(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	u64 by = value - get_tsc(vcpu, index);
 
+	if (host) {
+		set_tsc_together(vcpu, value);
+		return 0;
+	}
 	move_tsc(vcpu, by);
-	if (!host)
-		vcpu->store.tsc_adjust += by;
+	vcpu->store.tsc_adjust += by;
 	return 0;
 }
 

@@ -9,12 +9,39 @@
 #ifndef VMLET_HOST_H
 #define VMLET_HOST_H
 
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
+
 /* Some kernels call this field of struct kvm_run differently in the kernel: userspace changes it at any time. */
 #ifdef VMLET_HAVE_IMMEDIATE_EXIT_UNSAFE
 #define vmlet_immediate_exit immediate_exit__unsafe
 #else
 #define vmlet_immediate_exit immediate_exit
 #endif
+
+/* Hand a machine check that ended the guest's run to the host, as one of its user's: memory errors kill, not panic. */
+void vmlet_host_machine_check(void);
+
+/**
+ * vmlet_host_split_lock - ask the host what it does about a guest's split lock
+ * @ip:		of the guest, for the log
+ *
+ * Return: true: let the guest go on; false: the guest is to have #AC.
+ */
+bool vmlet_host_split_lock(unsigned long ip);
+
+/*
+ * A guest has run on this CPU: where the guest can have trained the branch predictor, the host flushes it before
+ * userspace runs again.
+ */
+static inline void vmlet_host_guest_ran(void)
+{
+#ifdef VMLET_HAVE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
 
 /**
  * vmlet_host_power_register - follow suspend, resume and reboot

@@ -38,6 +38,7 @@ struct fault {
 	struct vmlet_pt_leaf leaf;
 };
 
+/* 0; -ENXIO: no slot; VMLET_RESUME: one that is being replaced, look again. */
 static int find_slot(struct fault *fault)
 {
 	struct vmlet_vm *vm = fault->vm;
@@ -52,7 +53,7 @@ static int find_slot(struct fault *fault)
 	if (slot && !(fault->leaf.writing && (slot->flags & KVM_MEM_READONLY))) {
 		fault->slot = *slot;
 		fault->hva = vmlet_slot_hva(slot, fault->leaf.gfn);
-		ret = 0;
+		ret = READ_ONCE(slot->dying) ? VMLET_RESUME : 0;
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return ret;

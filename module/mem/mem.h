@@ -14,13 +14,17 @@
 
 #define VMLET_MAX_SLOTS		32764	/* as many as KVM */
 
-/* One memory slot: immutable once it is in a set of slots. */
+/*
+ * One memory slot: immutable once it is in a set of slots, but for @dying: it is about to be replaced and no more faults
+ * may map it, while the MMU notifier must still find it.
+ */
 struct vmlet_slot {
 	gfn_t base_gfn;
 	u64 npages;
 	hva_t hva;
 	u32 id;
 	u32 flags;		/* KVM_MEM_* */
+	bool dying;
 };
 
 /* All slots of a VM, sorted by GFN: found in O(log n), replaced as a whole. */

@@ -137,20 +137,29 @@ static struct vmlet_slots *slots_with(const struct vmlet_slots *slots, const str
 }
 
 /*
- * From now on @slots counts and @old is gone, unless it is NULL. A fault that found @old has read invalidate_seq before it
- * changes here: either it sees the change and installs nothing, or what it installed is zapped.
+ * Nothing is mapped from @slot any more, and nothing will be. The MMU notifier still finds it, so that no page is freed
+ * under a leaf that is not zapped yet. A fault that found @slot alive has read invalidate_seq before it changes here:
+ * either it sees the change and installs nothing, or what it installed is zapped.
  */
+static void unmap_slot(struct vmlet_vm *vm, struct vmlet_slot *slot)
+{
+	WRITE_ONCE(slot->dying, true);
+	/* Who sees the new sequence sees that the slot is dying. */
+	smp_wmb();
+	spin_lock(&vm->mmu_lock);
+	vm->invalidate_seq++;
+	spin_unlock(&vm->mmu_lock);
+	vmlet_pt_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages);
+}
+
+/* From now on @slots counts and @old is gone, unless it is NULL. */
 static void publish(struct vmlet_vm *vm, struct vmlet_slots *slots, struct vmlet_slot *old)
 {
 	struct vmlet_slots *previous;
 
+	if (old)
+		unmap_slot(vm, old);
 	previous = rcu_replace_pointer(vm->slots, slots, lockdep_is_held(&vm->slots_lock));
-	if (old) {
-		spin_lock(&vm->mmu_lock);
-		vm->invalidate_seq++;
-		spin_unlock(&vm->mmu_lock);
-		vmlet_pt_zap(vm, old->base_gfn, old->base_gfn + old->npages);
-	}
 	/* Without vCPUs there are no readers: see the notifier. */
 	if (vm->nr_vcpus)
 		synchronize_srcu_expedited(&vm->srcu);

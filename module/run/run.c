@@ -4,6 +4,7 @@
  */
 #include <linux/hw_breakpoint.h>
 #include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
 #include <asm/debugreg.h>
@@ -64,8 +65,8 @@ int vmlet_skip(struct vmlet_vcpu *vcpu)
 
 	if (!vcpu->exit.insn_len) {
 		ret = vmlet_insn_decode(vcpu, &insn);
-		if (ret == -EINVAL)
-			return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
+		if (ret == -EINVAL || ret == -ENXIO)
+			return vmlet_emulation_failed(vcpu, insn.bytes, ret == -EINVAL ? insn.len : 0);
 		if (ret)
 			return ret;
 		vcpu->exit.insn_len = insn.len;
@@ -139,21 +140,27 @@ static void isolate(struct vmlet_vcpu *vcpu)
 	indirect_branch_prediction_barrier();
 }
 
-/* DR0 to DR3 are in the CPU only while the guest has a breakpoint armed; an exit leaves DR7 without any. */
+/*
+ * DR0 to DR3 are in the CPU only while the guest has a breakpoint armed. The host's must not be armed with the guest's
+ * addresses, nor an interrupt's handler see them: interrupts are off. An exit leaves DR7 without any.
+ */
 static void load_breakpoints(struct vmlet_vcpu *vcpu)
 {
 	unsigned int i;
 
 	if (!(vcpu->dr7 & DR7_ARMED))
 		return;
+	set_debugreg(0, 7);
 	for (i = 0; i < ARRAY_SIZE(vcpu->dr); i++)
 		set_debugreg(vcpu->dr[i], i);
 }
 
-static void put_breakpoints(void)
+static void put_breakpoints(struct vmlet_vcpu *vcpu)
 {
 	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
+	else if (unlikely(vcpu->dr6 != DR6_RESERVED))	/* may be in the CPU still */
+		set_debugreg(DR6_RESERVED, 6);
 }
 
 /* Enter the guest and come back: everything between has preemption off, the inner loop interrupts too. */
@@ -163,15 +170,18 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 
 	vmlet_fpu_load(vcpu);
 	isolate(vcpu);
-	load_breakpoints(vcpu);
 	vmlet_vendor->load(vcpu);
 	local_irq_disable();
+	load_breakpoints(vcpu);
+	/* A guest is as good as userspace: no reader of RCU's is in it. */
+	rcu_virt_note_context_switch();
 	WRITE_ONCE(vcpu->mode_cpu, smp_processor_id());
 	/* Pairs with the barrier of vmlet_flush_all(): either it sees us here or we see its tlb_gen. */
 	smp_mb();
 	next = vmlet_vendor->run(vcpu);
 	WRITE_ONCE(vcpu->mode_cpu, -1);
-	put_breakpoints();
+	put_breakpoints(vcpu);
+	vmlet_host_guest_ran();
 	local_irq_enable();
 	vmlet_vendor->put(vcpu);
 	vmlet_fpu_put(vcpu);

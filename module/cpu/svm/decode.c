@@ -7,6 +7,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "../../host/host.h"
 #include "../../run/run.h"
 #include "svm.h"
 
@@ -34,10 +35,32 @@ static void detail_exception(struct svm_vcpu *svm)
 	exit->exception.error = control->exit_info_1;
 	exit->exception.dr6 = 0;
 	if (exit->exception.vector == X86_TRAP_MC) {
-		/* Hand it to the host as if it had happened to it; nothing of the guest's is live. */
-		asm volatile("int $18");
+		vmlet_host_machine_check();
 		exit->reason = VMLET_EXIT_MCE;
 	}
+}
+
+/*
+ * The single step over an IRET or out of a shadow is ours, not the guest's: it ends with any exit, and begins again at
+ * the next entry if it is still due.
+ */
+static void end_step(struct svm_vcpu *svm)
+{
+	struct vmlet_vcpu *vcpu = &svm->vcpu;
+
+	svm->stepping = false;
+	if (svm->guest_tf)
+		return;
+	vmlet_touch(vcpu, VMLET_G_RFLAGS);
+	vcpu->rflags &= ~(u64)(X86_EFLAGS_TF | X86_EFLAGS_RF);
+}
+
+/* The entry was refused; a TLB flush that it was to do may not have been done. */
+static void fail_entry(struct svm_vcpu *svm)
+{
+	svm->vcpu.exit.raw[0] = svm->vmcb->control.exit_code;
+	svm->asid_generation = 0;
+	this_cpu_write(svm_cpu.next_asid, svm_asids);
 }
 
 /* The VMCB's DR6 has what the guest is to see. A step of our own over an IRET is not for the guest. */
@@ -49,12 +72,8 @@ static void detail_debug(struct svm_vcpu *svm)
 	vcpu->exit.exception.dr6 = svm->vmcb->save.dr6 & ~(u64)DR6_RESERVED;
 	if (!svm->stepping)
 		return;
-	svm->stepping = false;
-	if (svm->guest_tf)
-		return;
-	vmlet_touch(vcpu, VMLET_G_RFLAGS);
-	vcpu->rflags &= ~(u64)(X86_EFLAGS_TF | X86_EFLAGS_RF);
-	if ((svm->vmcb->save.dr6 & (DR_STEP | DR_TRAP_BITS)) == DR_STEP) {
+	end_step(svm);
+	if (!svm->guest_tf && (svm->vmcb->save.dr6 & (DR_STEP | DR_TRAP_BITS)) == DR_STEP) {
 		vmlet_touch(vcpu, VMLET_G_DR);
 		vcpu->dr6 &= ~(u64)DR_STEP;
 		vcpu->exit.reason = VMLET_EXIT_NMI_WINDOW;
@@ -216,5 +235,7 @@ void svm_decode(struct svm_vcpu *svm)
 	if (row->detail)
 		row->detail(svm);
 	else if (row->reason == VMLET_EXIT_FAIL_ENTRY)
-		exit->raw[0] = control->exit_code;
+		fail_entry(svm);
+	if (unlikely(svm->stepping) && row->detail != detail_debug)
+		end_step(svm);
 }

@@ -204,6 +204,8 @@ static int run(struct vmlet_vcpu *vcpu)
 	/* A reboot switches AMD-V off under our feet, but not while interrupts are off. */
 	if (unlikely(!this_cpu_read(svm_cpu.ours)))
 		return -EIO;
+	/* For the VMLOAD behind each exit. Interrupts that change the LDT must not come in between. */
+	asm volatile("vmsave %0" : : "a" (to_svm(vcpu)->host_state_pa) : "memory");
 	return vmlet_loop(vcpu, enter, skip, svm_flush_tlb);
 }
 

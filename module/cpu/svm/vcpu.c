@@ -330,10 +330,12 @@ void svm_flush_tlb(struct vmlet_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (svm_flush_by_asid)
-		svm->vmcb->control.tlb_ctl = TLB_CONTROL_FLUSH_ASID;
-	else
+	u8 *tlb_ctl = &svm->vmcb->control.tlb_ctl;
+
+	if (!svm_flush_by_asid)
 		new_asid(svm);
+	else if (*tlb_ctl == TLB_CONTROL_DO_NOTHING)	/* a flush of all that is due flushes this too */
+		*tlb_ctl = TLB_CONTROL_FLUSH_ASID;
 }
 
 void svm_load(struct vmlet_vcpu *vcpu)
@@ -353,8 +355,6 @@ void svm_load(struct vmlet_vcpu *vcpu)
 	/* RDPID cannot be intercepted, and would tell the guest the host's CPU number. */
 	if (svm_rdpid)
 		wrmsrl(MSR_TSC_AUX, 0);
-	/* For the VMLOAD behind each exit. */
-	asm volatile("vmsave %0" : : "a" (here->host_state_pa) : "memory");
 }
 
 void svm_put(struct vmlet_vcpu *vcpu)

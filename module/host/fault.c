@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: exceptions of a guest's that are the host's to handle
+ */
+#include <asm/cpu.h>
+#include <asm/mce.h>
+#include <asm/processor-flags.h>
+#include <asm/ptrace.h>
+
+#include "host.h"
+
+void vmlet_host_machine_check(void)
+{
+	struct pt_regs regs = {
+		.cs = 3,	/* privilege level 3 */
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+}
+
+bool vmlet_host_split_lock(unsigned long ip)
+{
+	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) && handle_guest_split_lock(ip);
+}
