@@ -12,11 +12,13 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kselftest.h"
 
 #define MSEC 1000000ull
 #define SEC 1000000000ull
+#define PATIENCE_SECONDS 120
 
 static struct vmlet_ports ports;
 static struct vmlet_pic pic;
@@ -399,6 +401,28 @@ static void pit_gate(void)
 	CHECK(edges == 0);
 }
 
+/* The share of 1000 microseconds in which channel 2's output is high. */
+static unsigned int high_time(uint8_t control, uint16_t count)
+{
+	unsigned int high = 0;
+
+	init_pit();
+	outb(0x01, 0x61);
+	program(control, 0x42, count);
+	for (unsigned int i = 0; i < 1000; i++, now += 1000)
+		high += inb(0x61) >> 5 & 1;
+	return high;
+}
+
+static void pit_outputs(void)
+{
+	/* A square wave of 100 us; pulses that are low for 1 of 4 ticks; one step. */
+	CHECK(high_time(0xb6, 119) >= 495 && high_time(0xb6, 119) <= 515);
+	CHECK(high_time(0xb4, 4) >= 730 && high_time(0xb4, 4) <= 770);
+	CHECK(high_time(0xb0, 597) >= 495 && high_time(0xb0, 597) <= 505);
+	CHECK(high_time(0xb8, 597) >= 998 && high_time(0xb8, 597) < 1000);
+}
+
 static void init_rtc(int64_t epoch)
 {
 	struct vmlet_rtc_setup setup = {
@@ -704,6 +728,7 @@ static const struct {
 	{ "8254: counting and latching", pit_counts },
 	{ "8254: read-back command", pit_read_back },
 	{ "8254: the gate of channel 2", pit_gate },
+	{ "8254: the output of each mode", pit_outputs },
 	{ "MC146818: every day until 2133", rtc_calendar },
 	{ "MC146818: binary, BCD, 12 and 24 hours", rtc_formats },
 	{ "MC146818: setting the time", rtc_set },
@@ -723,6 +748,7 @@ int main(void)
 {
 	ksft_print_header();
 	ksft_set_plan(ARRAY_SIZE(tests));
+	alarm(PATIENCE_SECONDS);
 	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
 		failed_line = 0;
 		tests[i].run();

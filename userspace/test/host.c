@@ -23,7 +23,7 @@
 
 #define MSEC 1000000ull
 #define ROUNDS 2000
-#define PATIENCE_SECONDS 60
+#define PATIENCE_SECONDS 120
 
 static struct kvm_run run;
 static struct vmlet_events events;
