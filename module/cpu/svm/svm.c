@@ -54,6 +54,11 @@ static int supported(void)
 		pr_err("vmlet: this CPU has no nested paging (NPT), which vmlet needs; a CPU of family 10h or newer has\n");
 		return -ENODEV;
 	}
+	/* The CPU walks nested tables with as many levels as the host's own; vmlet's have four. */
+	if (__read_cr4() & X86_CR4_LA57) {
+		pr_err("vmlet: this host runs with five-level paging, which vmlet cannot do on AMD-V; boot it with no5lvl\n");
+		return -ENODEV;
+	}
 	return 0;
 }
 
