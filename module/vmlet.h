@@ -23,6 +23,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/signal_types.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
@@ -200,7 +201,6 @@ struct vmlet_vcpu {
 	u8 int_shadow;				/* [m] enum vmlet_intr_shadow */
 	bool nmi_masked;			/* [m] */
 	bool want_window;			/* [m] run->request_interrupt_window, read once */
-	bool waits_sipi;			/* [m] always false while there is no local APIC */
 	u64 tsc_offset;				/* [m] */
 	u64 tlb_gen;				/* [m] vm->tlb_gen at the last flush */
 	int last_cpu;

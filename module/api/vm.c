@@ -39,7 +39,7 @@ void vmlet_vm_put(struct vmlet_vm *vm)
 		vm_destroy(vm);
 }
 
-static long set_region(struct vmlet_vm *vm, const struct kvm_userspace_memory_region *region, u32 allowed)
+static long set_region(struct vmlet_vm *vm, const struct kvm_userspace_memory_region *region)
 {
 	struct kvm_userspace_memory_region2 region2 = {
 		.slot			= region->slot,
@@ -49,14 +49,12 @@ static long set_region(struct vmlet_vm *vm, const struct kvm_userspace_memory_re
 		.userspace_addr		= region->userspace_addr,
 	};
 
-	if (region->flags & ~allowed)
-		return -EINVAL;
 	return vmlet_slots_set(vm, &region2);
 }
 
 static long set_user_memory_region(void *obj, struct vmlet_arg *arg)
 {
-	return set_region(obj, arg->data, KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY);
+	return set_region(obj, arg->data);
 }
 
 static long set_user_memory_region2(void *obj, struct vmlet_arg *arg)

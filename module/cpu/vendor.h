@@ -16,13 +16,13 @@
  * @present:	any of these set: the entry is present
  * @table:	flags of an entry that points to a table
  * @leaf:	flags of every leaf: read, user, memory type
- * @write, @exec, @noexec: right to write; to execute (0: given unless @noexec)
+ * @write, @exec: rights; 0: given
  * @accessed, @dirty: set by the CPU; 0 where it does not
  * @huge:	leaf above the lowest level
  * @host_levels: as many levels as the host's own page tables; otherwise four
  */
 struct vmlet_pt_format {
-	u64 present, table, leaf, write, exec, noexec, accessed, dirty, huge;
+	u64 present, table, leaf, write, exec, accessed, dirty, huge;
 	bool host_levels;
 };
 

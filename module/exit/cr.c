@@ -4,6 +4,7 @@
  *
  * What the bits of CR0, CR3, CR4, CR8 and EFER mean, for the guest's accesses and for the API's.
  */
+#include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
@@ -82,18 +83,16 @@ int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
 	return 0;
 }
 
-/* Take over a new CR0, CR3, CR4 and EFER as one; back to the old ones if the PDPTEs are bad. */
-static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
+/* Take over a new CR0, CR4 and EFER as one; back to the old ones if the PDPTEs are bad. */
+static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 {
-	u64 old0 = vcpu->cr0, old3 = vcpu->cr3, old4 = vcpu->cr4, old_efer = vcpu->efer;
+	u64 old0 = vcpu->cr0, old4 = vcpu->cr4, old_efer = vcpu->efer;
 
 	vcpu->cr0 = cr0;
-	vcpu->cr3 = cr3;
 	vcpu->cr4 = cr4;
 	vcpu->efer = efer;
 	if (vmlet_load_pdptes(vcpu)) {
 		vcpu->cr0 = old0;
-		vcpu->cr3 = old3;
 		vcpu->cr4 = old4;
 		vcpu->efer = old_efer;
 		return vmlet_inject_gp(vcpu);
@@ -122,16 +121,7 @@ static int cr0_write(struct vmlet_vcpu *vcpu, u64 cr0)
 			return vmlet_inject_gp(vcpu);
 		efer &= ~EFER_LMA;
 	}
-	return commit(vcpu, cr0, vcpu->cr3, vcpu->cr4, efer);
-}
-
-static int cr3_write(struct vmlet_vcpu *vcpu, u64 cr3)
-{
-	if (vcpu->cr4 & X86_CR4_PCIDE)
-		cr3 &= ~BIT_ULL(63);	/* "keep the TLB" is a hint */
-	if ((vcpu->efer & EFER_LMA) && !vmlet_cr3_valid(vcpu, cr3))
-		return vmlet_inject_gp(vcpu);
-	return commit(vcpu, vcpu->cr0, cr3, vcpu->cr4, vcpu->efer);
+	return commit(vcpu, cr0, vcpu->cr4, efer);
 }
 
 static int cr4_write(struct vmlet_vcpu *vcpu, u64 cr4)
@@ -145,7 +135,7 @@ static int cr4_write(struct vmlet_vcpu *vcpu, u64 cr4)
 	if ((changed & cr4 & X86_CR4_PCIDE) && (!(vcpu->efer & EFER_LMA) || (vcpu->cr3 & 0xfff)))
 		return vmlet_inject_gp(vcpu);
 	if (changed & CR4_PAGING)
-		return commit(vcpu, vcpu->cr0, vcpu->cr3, cr4, vcpu->efer);
+		return commit(vcpu, vcpu->cr0, cr4, vcpu->efer);
 	vcpu->cr4 = cr4;
 	vcpu->dirty |= VMLET_G_CR;
 	return VMLET_SKIP;
@@ -172,8 +162,6 @@ static int cr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
 	switch (nr) {
 	case 0:
 		return cr0_write(vcpu, value);
-	case 3:
-		return cr3_write(vcpu, value);
 	case 4:
 		return cr4_write(vcpu, value);
 	case 8:
@@ -190,9 +178,6 @@ static int cr_read(struct vmlet_vcpu *vcpu)
 	switch (exit->cr.nr) {
 	case 0:
 		value = vcpu->cr0;
-		break;
-	case 3:
-		value = vcpu->cr3;
 		break;
 	case 4:
 		value = vcpu->cr4;
@@ -233,6 +218,17 @@ int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
 	return VMLET_SKIP;
 }
 
+/* To a register: of 16 bits, or all of CR0. */
+static int smsw(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn)
+{
+	u64 value = vcpu->cr0;
+
+	if (insn->op_bytes == 2)
+		value = (vmlet_gpr(vcpu, insn->rm) & ~0xffffull) | (u16)value;
+	vmlet_gpr_set(vcpu, insn->rm, value);
+	return VMLET_SKIP;
+}
+
 /* Without decode assists: which of MOV, LMSW, SMSW, CLTS was it? exit.cr.valid then, else the handler's return value. */
 static int decode_cr(struct vmlet_vcpu *vcpu)
 {
@@ -259,8 +255,11 @@ static int decode_cr(struct vmlet_vcpu *vcpu)
 		exit->reason = VMLET_EXIT_CLTS;
 		break;
 	default:
-		if (exit->reason == VMLET_EXIT_CR_WRITE)
-			exit->reason = VMLET_EXIT_LMSW;
+		if (exit->reason == VMLET_EXIT_CR_READ) {
+			exit->cr.valid = false;
+			return smsw(vcpu, &insn);
+		}
+		exit->reason = VMLET_EXIT_LMSW;
 		exit->cr.value = vmlet_gpr(vcpu, insn.rm);
 	}
 	return 0;

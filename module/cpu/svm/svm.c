@@ -54,11 +54,6 @@ static int supported(void)
 		pr_err("vmlet: this CPU has no nested paging (NPT), which vmlet needs; a CPU of family 10h or newer has\n");
 		return -ENODEV;
 	}
-	/* The CPU walks nested tables with as many levels as the host's own; vmlet's have four. */
-	if (__read_cr4() & X86_CR4_LA57) {
-		pr_err("vmlet: this host runs with five-level paging, which vmlet cannot do on AMD-V; boot it with no5lvl\n");
-		return -ENODEV;
-	}
 	return 0;
 }
 
@@ -224,10 +219,10 @@ static const struct vmlet_pt_format npt_format = {
 	.table		= _PAGE_PRESENT | _PAGE_RW | _PAGE_USER | _PAGE_ACCESSED,
 	.leaf		= _PAGE_PRESENT | _PAGE_USER,
 	.write		= _PAGE_RW,
-	.noexec		= _PAGE_NX,
 	.accessed	= _PAGE_ACCESSED,
 	.dirty		= _PAGE_DIRTY,
 	.huge		= _PAGE_PSE,
+	.host_levels	= true,
 };
 
 const struct vmlet_vendor vmlet_svm = {
