@@ -151,11 +151,16 @@ bool vmlet_linear(struct vmlet_vcpu *vcpu, u8 nr, u64 ea, unsigned int len, bool
 {
 	const struct kvm_segment *seg = &vcpu->seg[nr];
 
-	vmlet_need(vcpu, VMLET_G_SEGS | VMLET_G_CR);
+	vmlet_need(vcpu, VMLET_G_CR);
 	if (vmlet_is_64bit(vcpu)) {
-		*linear = ea + (nr == VMLET_FS || nr == VMLET_GS ? seg->base : 0);
+		*linear = ea;
+		if (nr == VMLET_FS || nr == VMLET_GS) {
+			vmlet_need(vcpu, VMLET_G_SEGS);
+			*linear += seg->base;
+		}
 		return canonical(vcpu, *linear) && canonical(vcpu, *linear + len - 1);
 	}
+	vmlet_need(vcpu, VMLET_G_SEGS);
 	*linear = (u32)(ea + seg->base);
 	return has_right(vcpu, seg, write) && in_limit(seg, ea, len);
 }

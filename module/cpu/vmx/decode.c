@@ -11,55 +11,45 @@
 #include "../../run/run.h"
 #include "vmx.h"
 
-enum report {
-	RAW,		/* exit qualification, for reports */
-	INSN,		/* an instruction: its length */
-	PLAIN,		/* nothing else */
-	EXCEPTION, CR, DR, IO, EPT, WINDOW
-};
-
-static const struct {
-	u8 reason;
-	u8 report;
-} reasons[] = {
-	[EXIT_REASON_EXCEPTION_NMI]	= { VMLET_EXIT_EXCEPTION,	EXCEPTION },
-	[EXIT_REASON_EXTERNAL_INTERRUPT] = { VMLET_EXIT_INTR,		PLAIN },
-	[EXIT_REASON_TRIPLE_FAULT]	= { VMLET_EXIT_TRIPLE_FAULT,	PLAIN },
-	[EXIT_REASON_INIT_SIGNAL]	= { VMLET_EXIT_INIT,		PLAIN },
-	[EXIT_REASON_INTERRUPT_WINDOW]	= { VMLET_EXIT_INTR_WINDOW,	PLAIN },
-	[EXIT_REASON_NMI_WINDOW]	= { VMLET_EXIT_NMI_WINDOW,	PLAIN },
-	[EXIT_REASON_TASK_SWITCH]	= { VMLET_EXIT_TASK_SWITCH,	RAW },
-	[EXIT_REASON_CPUID]		= { VMLET_EXIT_CPUID,		INSN },
-	[11 /* GETSEC */]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_HLT]		= { VMLET_EXIT_HLT,		INSN },
-	[EXIT_REASON_INVD]		= { VMLET_EXIT_INVD,		INSN },
-	[EXIT_REASON_RDPMC]		= { VMLET_EXIT_RDPMC,		INSN },
-	[EXIT_REASON_RDTSC]		= { VMLET_EXIT_RDTSC,		INSN },
-	[EXIT_REASON_VMCALL]		= { VMLET_EXIT_HYPERCALL,	INSN },
-	[EXIT_REASON_VMCLEAR]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMLAUNCH]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMPTRLD]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMPTRST]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMREAD]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMRESUME]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMWRITE]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMOFF]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_VMON]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_CR_ACCESS]		= { VMLET_EXIT_CR_WRITE,	CR },
-	[EXIT_REASON_DR_ACCESS]		= { VMLET_EXIT_DR_WRITE,	DR },
-	[EXIT_REASON_IO_INSTRUCTION]	= { VMLET_EXIT_IO,		IO },
-	[EXIT_REASON_MSR_READ]		= { VMLET_EXIT_RDMSR,		INSN },
-	[EXIT_REASON_MSR_WRITE]		= { VMLET_EXIT_WRMSR,		INSN },
-	[EXIT_REASON_MWAIT_INSTRUCTION]	= { VMLET_EXIT_MWAIT,		INSN },
-	[EXIT_REASON_MONITOR_INSTRUCTION] = { VMLET_EXIT_MONITOR,	INSN },
-	[EXIT_REASON_PAUSE_INSTRUCTION]	= { VMLET_EXIT_PAUSE,		INSN },
-	[EXIT_REASON_EPT_VIOLATION]	= { VMLET_EXIT_NESTED_FAULT,	EPT },
-	[EXIT_REASON_INVEPT]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_INVVPID]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_WBINVD]		= { VMLET_EXIT_WBINVD,		INSN },
-	[EXIT_REASON_XSETBV]		= { VMLET_EXIT_XSETBV,		INSN },
-	[EXIT_REASON_VMFUNC]		= { VMLET_EXIT_VIRT_INSN,	INSN },
-	[EXIT_REASON_ENCLS]		= { VMLET_EXIT_VIRT_INSN,	INSN },
+const struct vmx_reason vmx_reasons[VMX_REASONS] = {
+	[EXIT_REASON_EXCEPTION_NMI]	= { VMLET_EXIT_EXCEPTION,	VMX_EXCEPTION },
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = { VMLET_EXIT_INTR,		VMX_PLAIN },
+	[EXIT_REASON_TRIPLE_FAULT]	= { VMLET_EXIT_TRIPLE_FAULT,	VMX_PLAIN },
+	[EXIT_REASON_INIT_SIGNAL]	= { VMLET_EXIT_INIT,		VMX_PLAIN },
+	[EXIT_REASON_INTERRUPT_WINDOW]	= { VMLET_EXIT_INTR_WINDOW,	VMX_PLAIN },
+	[EXIT_REASON_NMI_WINDOW]	= { VMLET_EXIT_NMI_WINDOW,	VMX_PLAIN },
+	[EXIT_REASON_TASK_SWITCH]	= { VMLET_EXIT_TASK_SWITCH,	VMX_RAW },
+	[EXIT_REASON_CPUID]		= { VMLET_EXIT_CPUID,		VMX_INSN },
+	[11 /* GETSEC */]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_HLT]		= { VMLET_EXIT_HLT,		VMX_INSN },
+	[EXIT_REASON_INVD]		= { VMLET_EXIT_INVD,		VMX_INSN },
+	[EXIT_REASON_RDPMC]		= { VMLET_EXIT_RDPMC,		VMX_INSN },
+	[EXIT_REASON_RDTSC]		= { VMLET_EXIT_RDTSC,		VMX_INSN },
+	[EXIT_REASON_VMCALL]		= { VMLET_EXIT_HYPERCALL,	VMX_INSN },
+	[EXIT_REASON_VMCLEAR]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMLAUNCH]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMPTRLD]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMPTRST]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMREAD]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMRESUME]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMWRITE]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMOFF]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_VMON]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_CR_ACCESS]		= { VMLET_EXIT_CR_WRITE,	VMX_CR },
+	[EXIT_REASON_DR_ACCESS]		= { VMLET_EXIT_DR_WRITE,	VMX_DR },
+	[EXIT_REASON_IO_INSTRUCTION]	= { VMLET_EXIT_IO,		VMX_IO },
+	[EXIT_REASON_MSR_READ]		= { VMLET_EXIT_RDMSR,		VMX_INSN },
+	[EXIT_REASON_MSR_WRITE]		= { VMLET_EXIT_WRMSR,		VMX_INSN },
+	[EXIT_REASON_MWAIT_INSTRUCTION]	= { VMLET_EXIT_MWAIT,		VMX_INSN },
+	[EXIT_REASON_MONITOR_INSTRUCTION] = { VMLET_EXIT_MONITOR,	VMX_INSN },
+	[EXIT_REASON_PAUSE_INSTRUCTION]	= { VMLET_EXIT_PAUSE,		VMX_INSN },
+	[EXIT_REASON_EPT_VIOLATION]	= { VMLET_EXIT_NESTED_FAULT,	VMX_EPT },
+	[EXIT_REASON_INVEPT]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_INVVPID]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_WBINVD]		= { VMLET_EXIT_WBINVD,		VMX_INSN },
+	[EXIT_REASON_XSETBV]		= { VMLET_EXIT_XSETBV,		VMX_INSN },
+	[EXIT_REASON_VMFUNC]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
+	[EXIT_REASON_ENCLS]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
 };
 
 /* IRET had unblocked NMIs before it faulted: it will be executed again, so they are still blocked. */
@@ -193,31 +183,34 @@ static void decode_raw(struct vmlet_vcpu *vcpu)
 	vcpu->exit.raw[1] = vmx_read(EXIT_QUALIFICATION);
 }
 
-static void decode_report(struct vmlet_vcpu *vcpu, enum report report)
+static void decode_report(struct vmlet_vcpu *vcpu, enum vmx_report report)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 
 	exit->insn_len = 0;
 	switch (report) {
-	case EXCEPTION:
+	case VMX_INSN:
+		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+		break;
+	case VMX_EXCEPTION:
 		decode_exception(vcpu);
 		break;
-	case EPT:
+	case VMX_EPT:
 		decode_ept(vcpu);
 		break;
-	case IO:
+	case VMX_IO:
 		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 		decode_io(vcpu);
 		break;
-	case CR:
+	case VMX_CR:
 		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 		decode_cr(vcpu);
 		break;
-	case DR:
+	case VMX_DR:
 		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 		decode_dr(vcpu);
 		break;
-	case RAW:
+	case VMX_RAW:
 		decode_raw(vcpu);
 		break;
 	default:
@@ -246,12 +239,9 @@ static __always_inline void host_event(u32 reason)
 {
 	u32 info;
 
-	if (reason & VMX_EXIT_REASONS_FAILED_VMENTRY) {
-		if ((u16)reason == EXIT_REASON_MCE_DURING_VMENTRY)
-			asm volatile("int $18" : : : "memory");
-		return;
-	}
-	if ((u16)reason != EXIT_REASON_EXCEPTION_NMI)
+	if (reason == (EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY))
+		asm volatile("int $18" : : : "memory");
+	if (reason != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	info = vmx_read(VM_EXIT_INTR_INFO);
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
@@ -260,27 +250,22 @@ static __always_inline void host_event(u32 reason)
 		asm volatile("int $18" : : : "memory");
 }
 
-void vmx_decode(struct vmx_vcpu *vmx)
+/* Exits that are not an instruction and its length; not traced, as a tracer's trap would unblock NMIs. */
+notrace void vmx_decode(struct vmx_vcpu *vmx, u32 reason)
 {
 	struct vmlet_vcpu *vcpu = &vmx->vcpu;
-	u32 reason = vmx_read(VM_EXIT_REASON);
-	u32 basic = (u16)reason;
 
 	host_event(reason);
-	vcpu->avail &= VMX_G_STABLE;
-	vcpu->exit.hw_reason = reason;
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		decode_failed_entry(vcpu);
 		return;
 	}
 	vmx->launched = true;
-	if (unlikely(basic >= ARRAY_SIZE(reasons)))
-		basic = EXIT_REASON_INVLPG;	/* a row that is empty */
-	vcpu->exit.reason = reasons[basic].reason;
-	if (likely(reasons[basic].report == INSN))
-		vcpu->exit.insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
-	else
-		decode_report(vcpu, reasons[basic].report);
+	reason = (u16)reason;
+	if (unlikely(reason >= VMX_REASONS))
+		reason = EXIT_REASON_INVLPG;	/* a row that is empty */
+	vcpu->exit.reason = vmx_reasons[reason].reason;
+	decode_report(vcpu, vmx_reasons[reason].report);
 }
 
 /* The entry failed before any guest state was loaded: the vCPU is as it was. */

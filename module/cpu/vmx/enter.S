@@ -10,8 +10,9 @@
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
 #include <asm/msr-index.h>
-#include <asm/nospec-branch.h>
 #include <asm/percpu.h>
+
+#include "../../host/entry.h"
 
 #define HOST_RSP	0x6c14		/* <asm/vmx.h> has it in an enum */
 
@@ -52,11 +53,7 @@ SYM_FUNC_START(vmx_enter_guest)
 	mov	15*8(%rdi), %r15
 	mov	7*8(%rdi), %rdi
 
-#ifdef VM_CLEAR_CPU_BUFFERS
-	VM_CLEAR_CPU_BUFFERS
-#else
-	CLEAR_CPU_BUFFERS
-#endif
+	VMLET_CLEAR_BUFFERS
 	jnc	.Llaunch
 	vmresume
 	jmp	vmx_exit_point

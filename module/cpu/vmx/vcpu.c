@@ -8,13 +8,11 @@
  */
 #include <linux/gfp.h>
 #include <linux/idr.h>
-#include <linux/hw_breakpoint.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fsgsbase.h>
 #include <asm/mmu_context.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
 #include <asm/processor.h>
 #include <asm/special_insns.h>
@@ -26,7 +24,6 @@
 #include "vmx.h"
 
 static DEFINE_IDA(vpids);
-static atomic64_t serials;
 
 /* VPID 0 is the host's. */
 #define VPID_MAX	0xffff
@@ -94,13 +91,11 @@ static void write_cpu_fields(void)
  * Preemption off; interrupts on, unless the VMCS is current already. Translations this CPU cached for the vCPU while it
  * was here before may be outdated. False: the host reboots and VMX operation is off.
  */
-bool vmx_make_current(struct vmx_vcpu *vmx)
+bool vmx_move_here(struct vmx_vcpu *vmx)
 {
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
 	int cpu = smp_processor_id();
 
-	if (likely(this->current_vcpu == vmx))
-		return true;
 	if (vmx->cpu != cpu)
 		clear_anywhere(vmx);
 	guard(irq)();
@@ -197,7 +192,6 @@ int vmx_vcpu_init(struct vmlet_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	*(u32 *)vmx->vmcs = vmx_config.revision;
-	vmx->serial = atomic64_inc_return(&serials);
 	vmx->vpid = vpid;
 	vmx->cpu = -1;
 	vmx->ctl_cpu = vmx_config.cpu;
@@ -294,20 +288,14 @@ static void flush_l1d(void)
 
 void vmx_load(struct vmlet_vcpu *vcpu)
 {
-	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx_make_current(vmx);
 	vcpu->last_cpu = smp_processor_id();
-	if (this->last_run != vmx->serial) {
-		this->last_run = vmx->serial;
-		indirect_branch_prediction_barrier();
-	}
 	save_segments(vmx);
 	if (vmx->kernel_gs != vmx->saved.kernel_gs)
 		native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
 	vmx_load_guest_msrs(vmx);
-	vmx_load_guest_drs(vcpu);
 	/* The outer loop has read them for this entry. */
 	vmx->fresh_pdptes = vcpu->dirty & VMLET_G_CR;
 	vmx->in_section = true;
@@ -323,11 +311,11 @@ void vmx_put(struct vmlet_vcpu *vcpu)
 	vmx->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
 	if (vmx->kernel_gs != vmx->saved.kernel_gs)
 		native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->saved.kernel_gs);
-	vmx_set_msrs(this, this->host_msr);
+	if (vmx->guest_msrs) {
+		vmx->guest_msrs = false;
+		vmx_set_msrs(this, this->host_msr);
+	}
 	restore_segments(vmx);
-	/* An exit leaves DR7 without breakpoints, and the guest's may be in the others. */
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
 }
 
 /* Host state that changes with the task, or by an IPI until interrupts are off. */
@@ -352,19 +340,39 @@ static void write_host_fields(struct vmx_vcpu *vmx)
 static __always_inline void enter(struct vmlet_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 reason;
 
-	if (likely(vcpu->dirty))
+	if (likely(vcpu->dirty == VMLET_G_RIP)) {
+		vcpu->dirty = 0;
+		vmx_write(GUEST_RIP, vcpu->rip);
+	} else if (vcpu->dirty) {
 		vmx_flush(vmx);
-	if (unlikely(vmx_enter_guest(vcpu->regs, &vmx->host_rsp, vmx->launched)))
+	}
+	if (unlikely(vmx_enter_guest(vcpu->regs, &vmx->host_rsp, vmx->launched))) {
 		vmx_decode_failure(vmx);
-	else
-		vmx_decode(vmx);
+		return;
+	}
+	reason = vmx_read(VM_EXIT_REASON);
+	vcpu->avail &= VMX_G_STABLE;
+	vcpu->exit.hw_reason = reason;
+	if (likely(reason < VMX_REASONS && vmx_reasons[reason].report == VMX_INSN)) {
+		vmx->launched = true;
+		vcpu->exit.reason = vmx_reasons[reason].reason;
+		vcpu->exit.insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	} else {
+		vmx_decode(vmx, reason);
+	}
 }
 
 static __always_inline void skip(struct vmlet_vcpu *vcpu)
 {
-	if (~vcpu->avail & VMLET_G_SKIP)
-		vmx_fetch_skip(vcpu, VMLET_G_SKIP & ~vcpu->avail);
+	u32 missing = VMLET_G_SKIP & ~vcpu->avail;
+
+	/* The rule and its exceptions, told apart once instead of three times. */
+	if (likely(missing == VMLET_G_SKIP))
+		vmx_fetch_skip(vcpu, VMLET_G_SKIP);
+	else
+		vmx_fetch_skip(vcpu, missing);
 	vmlet_advance(vcpu, vcpu->exit.insn_len);
 }
 

@@ -31,7 +31,6 @@ enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_SWITCHED };
  * @region:	VMXON region
  * @on:		this driver has switched VMX operation on
  * @current:	vCPU whose VMCS is current
- * @last_run:	vmx_vcpu.serial of the vCPU that ran last
  * @active:	vCPUs whose VMCS is active here
  * @msr, @host_msr: switched MSRs as they are now, and as the host wants them
  */
@@ -39,7 +38,6 @@ struct vmx_cpu {
 	void *region;
 	bool on;
 	struct vmx_vcpu *current_vcpu;
-	u64 last_run;
 	struct list_head active;
 	u64 msr[VMX_SWITCHED], host_msr[VMX_SWITCHED];
 };
@@ -54,10 +52,10 @@ struct vmx_saved {
 
 /**
  * struct vmx_vcpu - a vCPU on VT-x
- * @serial:	never used twice, as its address may be
  * @cpu:	CPU where the VMCS is active, or -1
  * @node:	in that CPU's list
  * @in_section:	MSRs hold the guest's values
+ * @guest_msrs:	switched MSRs hold the guest's values
  * @fresh_pdptes: vcpu->pdpte[] was read for this entry
  * @ctl_cpu, @ctl_cpu2, @eptp: as the VMCS is to have them; flushed with VMX_G_CONTROLS
  * @ctl_entry, @shadow0, @shadow4, @efer: as the VMCS has them
@@ -69,12 +67,12 @@ struct vmx_saved {
 struct vmx_vcpu {
 	struct vmlet_vcpu vcpu;
 	void *vmcs;
-	u64 serial;
 	int cpu;
 	struct list_head node;
 	u16 vpid;
 	bool launched;
 	bool in_section;
+	bool guest_msrs;
 	bool fresh_pdptes;
 	u32 ctl_cpu, ctl_cpu2, ctl_entry;
 	u64 eptp;
@@ -124,7 +122,12 @@ void vmx_load(struct vmlet_vcpu *vcpu);
 void vmx_put(struct vmlet_vcpu *vcpu);
 int vmx_run(struct vmlet_vcpu *vcpu);
 void vmx_cpuid_changed(struct vmlet_vcpu *vcpu);
-bool vmx_make_current(struct vmx_vcpu *vmx);
+bool vmx_move_here(struct vmx_vcpu *vmx);
+
+static __always_inline bool vmx_make_current(struct vmx_vcpu *vmx)
+{
+	return likely(this_cpu_read(vmx_cpus.current_vcpu) == vmx) || vmx_move_here(vmx);
+}
 void vmx_clear_active(struct vmx_cpu *this);
 
 /* state.c */
@@ -133,10 +136,26 @@ void vmx_flush(struct vmx_vcpu *vmx);
 void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error);
 void vmx_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 void vmx_load_guest_msrs(struct vmx_vcpu *vmx);
-void vmx_load_guest_drs(struct vmlet_vcpu *vcpu);
 
 /* decode.c */
-void vmx_decode(struct vmx_vcpu *vmx);
+enum vmx_report {
+	VMX_RAW,	/* exit qualification, for reports */
+	VMX_INSN,	/* an instruction: its length */
+	VMX_PLAIN,	/* nothing else */
+	VMX_EXCEPTION, VMX_CR, VMX_DR, VMX_IO, VMX_EPT
+};
+
+/* What an exit reason of the hardware is called, and what else the hardware reports. */
+struct vmx_reason {
+	u8 reason;
+	u8 report;
+};
+
+#define VMX_REASONS	(EXIT_REASON_ENCLS + 1)
+
+extern const struct vmx_reason vmx_reasons[VMX_REASONS];
+
+void vmx_decode(struct vmx_vcpu *vmx, u32 reason);
 void vmx_decode_failure(struct vmx_vcpu *vmx);
 
 /* enter.S: true: the entry failed before any guest state was loaded. */
