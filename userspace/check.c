@@ -238,7 +238,8 @@ static void check_module(struct check *check)
 	if (module_loaded("vmlet"))
 		say(GOOD, NULL, "the module vmlet is loaded, kernel %s", host.release);
 	else
-		say(BAD, "`make` and `insmod module/vmlet.ko`, or `modprobe vmlet` after `make install`;\n"
+		say(BAD, "`make KDIR=/lib/modules/$(uname -r)/build` and `insmod module/vmlet.ko`, or, after\n"
+			 "       `make install`, `modprobe vmlet`;\n"
 			 "       if that fails, the last line of `dmesg` says why",
 		    "the module vmlet is not loaded, kernel %s", host.release);
 }
