@@ -11,6 +11,7 @@
 
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/nospec-branch.h>
 
 /* Some kernels call this field of struct kvm_run differently in the kernel: userspace changes it at any time. */
@@ -42,6 +43,16 @@ static inline void vmlet_host_guest_ran(void)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 }
+
+/*
+ * Before the guest's breakpoint addresses replace the host's, interrupts off until hw_breakpoint_restore(): where the
+ * kernel keeps that for KVM, ours needs to know what to restore.
+ */
+#ifdef VMLET_HAVE_BREAKPOINT_RESTORE
+static inline void vmlet_host_breakpoints_save(void) { }
+#else
+void vmlet_host_breakpoints_save(void);
+#endif
 
 /**
  * vmlet_host_power_register - follow suspend, resume and reboot

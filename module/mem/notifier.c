@@ -97,13 +97,14 @@ static void invalidate_range_end(struct mmu_notifier *notifier, const struct mmu
 	spin_unlock(&vm->mmu_lock);
 }
 
-static int test_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long address)
+static vmlet_young_t test_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long address)
 {
 	return for_hva_range(notifier_vm(notifier), address, address + PAGE_SIZE, do_test_young);
 }
 
 /* As the host does with its own tables: no flush, for all that a stale bit costs is a wrong guess of the page's age. */
-static int clear_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start, unsigned long end)
+static vmlet_young_t clear_young(struct mmu_notifier *notifier, struct mm_struct *mm,
+				 unsigned long start, unsigned long end)
 {
 	return for_hva_range(notifier_vm(notifier), start, end, do_clear_young);
 }

@@ -150,6 +150,7 @@ static void load_breakpoints(struct vmlet_vcpu *vcpu)
 
 	if (!(vcpu->dr7 & DR7_ARMED))
 		return;
+	vmlet_host_breakpoints_save();
 	set_debugreg(0, 7);
 	for (i = 0; i < ARRAY_SIZE(vcpu->dr); i++)
 		set_debugreg(vcpu->dr[i], i);

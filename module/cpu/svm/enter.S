@@ -6,7 +6,8 @@
 #include <linux/linkage.h>
 #include <asm/asm.h>
 #include <asm/cpufeatures.h>
-#include <asm/nospec-branch.h>
+
+#include "../../host/entry.h"
 
 #define R(n) ((n) * 8)
 
@@ -43,9 +44,7 @@ SYM_FUNC_START(svm_enter)
 	clgi
 	sti
 	vmload	%rax
-#ifdef VM_CLEAR_CPU_BUFFERS
-	VM_CLEAR_CPU_BUFFERS
-#endif
+	VMLET_CLEAR_BUFFERS
 	vmrun	%rax
 	vmsave	%rax
 	pop	%rax
@@ -86,7 +85,7 @@ SYM_FUNC_START(svm_enter)
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
-	UNTRAIN_RET_VM
+	VMLET_UNTRAIN_RET
 
 	pop	%rbx
 	pop	%r12

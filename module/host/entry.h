@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * DOC: mitigations around the entry into a guest, in assembly, as the kernel has them
+ */
+#ifndef VMLET_HOST_ENTRY_H
+#define VMLET_HOST_ENTRY_H
+
+#include <asm/alternative.h>
+#include <asm/cpufeatures.h>
+#include <asm/nospec-branch.h>
+
+/* Before a guest: what the host left in the CPU's buffers goes. */
+#ifdef VM_CLEAR_CPU_BUFFERS
+#define VMLET_CLEAR_BUFFERS	VM_CLEAR_CPU_BUFFERS
+#elif defined(X86_FEATURE_CLEAR_CPU_BUF_VM)
+#define VMLET_CLEAR_BUFFERS	ALTERNATIVE "", __CLEAR_CPU_BUFFERS, X86_FEATURE_CLEAR_CPU_BUF_VM
+#else
+#define VMLET_CLEAR_BUFFERS	CLEAR_CPU_BUFFERS
+#endif
+
+/* Behind a guest, before the first return: what it taught the predictor of returns goes. */
+#ifdef UNTRAIN_RET_VM
+#define VMLET_UNTRAIN_RET	UNTRAIN_RET_VM
+#else
+#define VMLET_UNTRAIN_RET	UNTRAIN_RET
+#endif
+
+#endif
