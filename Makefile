@@ -43,7 +43,7 @@ demo: all
 
 ## make shell-svm    a shell in a lab host: shell-svm, shell-vmx, shell-svm-bochs
 shell-svm shell-vmx shell-svm-bochs: shell-%: all
-	scripts/lab-run $* --time 86400 --tty -- exec sh -i
+	scripts/lab-run $* --time 86400 --tty -- 'echo "use-vmlet or use-kvm takes the CPU; exit ends the lab host."; exec sh -i'
 
 ##
 ## make check        build, sparse, checkpatch, selftests everywhere (20 minutes)
