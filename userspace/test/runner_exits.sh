@@ -139,13 +139,16 @@ linux()
 
 if [ -f "$guest/vmlinuz" ]; then
 	linux 'poweroff -f' 0
+	says out 'Power down'
 	verdict "Linux powers off"
 	linux 'reboot -f' 3
+	says out 'Restarting system'
 	verdict "Linux reboots"
 	linux 'echo c >/proc/sysrq-trigger' 4
 	says out 'Kernel panic'
 	verdict "Linux panics"
 	linux 'halt -f' 6
+	says out 'System halted'
 	verdict "Linux halts"
 else
 	problem=
