@@ -16,7 +16,7 @@ GUEST_PROGRAM(counts, LONG,
 	      "out %al, $0x10\n"
 	      "movq %xmm0, %rsi\n mov %r8d, %ecx\n rdmsr\n mov %rax, %rdi\n"
 	      "out %al, $0x11\n jmp 1b");
-GUEST_PROGRAM(spins, LONG, "1: incq 0x30000\n cmpq $0, 0x30008\n je 1b\n hlt");
+GUEST_PROGRAM(spins, LONG, SPIN "1: incq 0x30000\n cmpq $0, 0x30008\n je 1b\n hlt");
 
 FIXTURE(migration) {
 	struct vm vm;

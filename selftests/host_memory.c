@@ -301,8 +301,8 @@ TEST_F(host_memory, fork_copies_on_write)
  * without leaving KVM_RUN.
  */
 GUEST_PROGRAM(mirrors, LONG,
-	      "1: mov 0x200000, %rax\n mov %rax, 0x30000\n"
-	      "cmpq $-1, %rax\n jne 1b\n hlt");
+	      SPIN "1: mov 0x200000, %rsi\n mov %rsi, 0x30000\n"
+	      "cmp $-1, %rsi\n jne 1b\n hlt");
 
 struct changer {
 	volatile u64 *page, *answer;
@@ -392,45 +392,58 @@ TEST_F_TIMEOUT(changed_while_running, the_guest_sees_it, LONG_TEST_SECONDS)
 
 /* The guest writes stamps all over while the pages are taken away under it. */
 GUEST_PROGRAM(stamps, LONG,
-	      "1: mov $0x200000, %edi\n mov $16, %ecx\n"
-	      "2: mov %rbx, (%rdi)\n cmp %rbx, (%rdi)\n je 3f\n cmpq $0, (%rdi)\n jne 4f\n"
-	      "3: add $0x1000, %rdi\n loop 2b\n"
-	      "incq 0x30000\n inc %rbx\n cmpq $0, 0x30008\n je 1b\n hlt\n"
+	      SPIN "1: mov $0x200000, %edi\n mov $16, %ebp\n"
+	      "2: mov %rsi, (%rdi)\n cmp %rsi, (%rdi)\n je 3f\n cmpq $0, (%rdi)\n jne 4f\n"
+	      "3: add $0x1000, %rdi\n dec %ebp\n jnz 2b\n"
+	      "incq 0x30000\n inc %rsi\n cmpq $0, 0x30008\n je 1b\n hlt\n"
 	      "4: mov $0xbad, %edx\n hlt");
+
+struct storm {
+	volatile u64 *rounds, *stop;
+	u8 *memory;
+	volatile bool guest_gone;
+};
 
 static void *storm(void *arg)
 {
-	struct vm *vm = arg;
-	volatile u64 *rounds = (volatile u64 *)(vm->ram + 0x30000);
-	u64 *memory = *(u64 **)(vm->ram + 0x31000);
+	struct storm *storm = arg;
 
 	for (u64 i = 0; i < 60; i++) {
-		u64 seen = *rounds;
+		u64 seen = *storm->rounds;
 
-		madvise((u8 *)memory + i % 13 * PAGE, 3 * PAGE, MADV_DONTNEED);
-		mprotect(memory, SIZE / 2, PROT_READ);
-		mprotect(memory, SIZE / 2, PROT_READ | PROT_WRITE);
-		while (*rounds == seen)
+		madvise(storm->memory + i % 13 * PAGE, 3 * PAGE, MADV_DONTNEED);
+		mprotect(storm->memory, SIZE / 2, PROT_READ);
+		mprotect(storm->memory, SIZE / 2, PROT_READ | PROT_WRITE);
+		while (*storm->rounds == seen && !storm->guest_gone)
 			sched_yield();
 	}
-	*(volatile u64 *)(vm->ram + 0x30008) = 1;
+	*storm->stop = 1;
 	return NULL;
 }
 
 TEST_F_TIMEOUT(host_memory, storm_under_a_writing_guest, LONG_TEST_SECONDS)
 {
+	struct storm arg = {
+		.rounds = (volatile u64 *)(self->vm.ram + 0x30000),
+		.stop = (volatile u64 *)(self->vm.ram + 0x30008),
+		.memory = (u8 *)self->memory,
+	};
 	struct kvm_regs regs;
 	pthread_t thread;
+	int ret;
 
 	guest_load(&self->vcpu, &stamps);
-	*(u64 **)(self->vm.ram + 0x31000) = self->memory;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, storm, &self->vm));
-	while (__vcpu_run(&self->vcpu) == -EFAULT)
-		;
-	ASSERT_EQ(KVM_EXIT_HLT, self->vcpu.run->exit_reason);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, storm, &arg));
+	do {
+		ret = __vcpu_run(&self->vcpu);
+	} while (ret == -EFAULT);
+	arg.guest_gone = true;
 	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(KVM_EXIT_HLT, self->vcpu.run->exit_reason);
 	vcpu_get_regs(&self->vcpu, &regs);
 	EXPECT_EQ(0u, regs.rdx);
+	EXPECT_EQ(1u, *arg.stop);
 }
 
 TEST_HARNESS_MAIN

@@ -10,11 +10,7 @@
 
 #define COUNTER 0x30000
 
-/*
- * With interrupts on, although the guest has none: Bochs' VT-x loses the host's in a guest that has them off and never
- * exits, under stock KVM too.
- */
-GUEST_PROGRAM(counts, LONG, "sti\n 1: incq 0x30000\n jmp 1b");
+GUEST_PROGRAM(counts, LONG, SPIN "1: incq 0x30000\n jmp 1b");
 
 static volatile sig_atomic_t handled;
 

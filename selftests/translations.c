@@ -19,7 +19,7 @@ GUEST_PROGRAM(switches_by_cr3, LONG,
 	      "mov 0x3fe01000, %rbx\n xor %ecx, %ecx\n hlt");
 GUEST_PROGRAM(reads_window, LONG,
 	      "mov 0x3fe01000, %rax\n hlt\n jmp 1f\n1: mov 0x3fe01000, %rax\n hlt");
-GUEST_PROGRAM(reads_for_ever, LONG, "sti\n 1: mov 0x200000, %eax\n incq 0x30000\n jmp 1b");
+GUEST_PROGRAM(reads_for_ever, LONG, SPIN "1: mov 0x200000, %eax\n incq 0x30000\n jmp 1b");
 GUEST_PROGRAM(reads_stamp, LONG, "1: mov 0x30000, %rax\n hlt\n jmp 1b");
 
 FIXTURE(translations) {

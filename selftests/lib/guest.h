@@ -113,6 +113,12 @@ struct guest_program {
 		.mode = guest_mode, .start = id##_start, .end = id##_end, \
 	}
 
+/*
+ * How a guest begins that runs until the host stops it. Bochs' VT-x loses the host's
+ * interrupts in a guest that has its own off and never exits, under stock KVM too.
+ */
+#define SPIN "sti\n"
+
 /* What an exception or interrupt left on the guest's stack. */
 struct guest_trap {
 	int vector;
