@@ -13,7 +13,7 @@
 #include <linux/smp.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
-#if __has_include(<asm/cpuid/api.h>)
+#ifdef VMLET_HAVE_CPUID_API
 #include <asm/cpuid/api.h>
 #endif
 

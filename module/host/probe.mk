@@ -12,6 +12,7 @@ host-has += $(call have,EMERGENCY_CALLBACK,arch/x86/include/asm/reboot.h,cpu_eme
 host-has += $(call have,IBPB_EXIT_TO_USER,arch/x86/include/asm/nospec-branch.h,x86_ibpb_exit_to_user)
 host-has += $(call have,IMMEDIATE_EXIT_UNSAFE,include/uapi/linux/kvm.h,HINT_UNSAFE_IN_KVM)
 host-has += $(call have,RDMSRQ,arch/x86/include/asm/msr.h,rdmsrq_safe)
+host-has += $(call have,CPUID_API,arch/x86/include/asm/cpuid/api.h,cpuid)
 host-has += $(call have,MSR_SAFE_U64,arch/x86/include/asm/msr.h,native_write_msr_safe.u32 msr. u64 val)
 host-has += $(call have,RCU_NOTE_CPU,include/linux/rcutree.h,rcu_virt_note_context_switch(int cpu))
 host-has += $(call have,FOLL_INTERRUPTIBLE,include/linux/mm_types.h,FOLL_INTERRUPTIBLE)
