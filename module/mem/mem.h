@@ -81,7 +81,7 @@ int vmlet_mem_write(struct vmlet_vcpu *vcpu, gpa_t gpa, const void *data, unsign
 int vmlet_gva_to_gpa(struct vmlet_vcpu *vcpu, gva_t gva, u8 access, gpa_t *gpa, struct vmlet_pf *pf);
 
 /* Drop leaves: all rights to [start, end) are gone before this returns. */
-void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end);
+void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end, bool may_sleep);
 
 /* No vCPU uses translations older than this call; vm->mmu_lock held. */
 void vmlet_flush_all(struct vmlet_vm *vm);

@@ -22,14 +22,14 @@ static struct vmlet_vm *notifier_vm(struct mmu_notifier *notifier)
 
 static bool do_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end)
 {
-	vmlet_pt_zap(vm, start, end);
+	vmlet_pt_zap(vm, start, end, false);
 	return false;
 }
 
 static bool do_zap_sleep(struct vmlet_vm *vm, gfn_t start, gfn_t end)
 {
-	cond_resched();
-	return do_zap(vm, start, end);
+	vmlet_pt_zap(vm, start, end, true);
+	return false;
 }
 
 static bool do_test_young(struct vmlet_vm *vm, gfn_t start, gfn_t end)
@@ -112,7 +112,7 @@ static vmlet_young_t clear_young(struct mmu_notifier *notifier, struct mm_struct
 /* The address space goes: nobody is left who could run a vCPU. */
 static void release(struct mmu_notifier *notifier, struct mm_struct *mm)
 {
-	for_hva_range(notifier_vm(notifier), 0, ULONG_MAX, do_zap);
+	for_hva_range(notifier_vm(notifier), 0, ULONG_MAX, do_zap_sleep);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {

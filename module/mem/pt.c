@@ -11,6 +11,7 @@
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/swap.h>
 
@@ -158,8 +159,8 @@ static void zap_locked(struct vmlet_vm *vm, gfn_t start, gfn_t end)
 	tables_free(&tables);
 }
 
-/* In pieces, so that vCPUs that fault elsewhere need not wait for all of it. Never sleeps. */
-void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end)
+/* In pieces, so that vCPUs that fault elsewhere need not wait for all of it. */
+void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end, bool may_sleep)
 {
 	gfn_t next;
 
@@ -168,6 +169,8 @@ void vmlet_pt_zap(struct vmlet_vm *vm, gfn_t start, gfn_t end)
 		spin_lock(&vm->mmu_lock);
 		zap_locked(vm, start, next);
 		spin_unlock(&vm->mmu_lock);
+		if (may_sleep)
+			cond_resched();
 	}
 }
 

@@ -149,7 +149,7 @@ static void unmap_slot(struct vmlet_vm *vm, struct vmlet_slot *slot)
 	spin_lock(&vm->mmu_lock);
 	vm->invalidate_seq++;
 	spin_unlock(&vm->mmu_lock);
-	vmlet_pt_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages);
+	vmlet_pt_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages, true);
 }
 
 /* From now on @slots counts and @old is gone, unless it is NULL. */
