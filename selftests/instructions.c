@@ -34,7 +34,8 @@ GUEST_ROW(cr4_toggle_pge, LONG,
 	  .out = { .rdi = 0x80 });
 GUEST_ROW(cr2_is_the_guests, LONG, "mov %rax, %cr2\n cpuid\n mov %cr2, %rax\n"
 	  "xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
-	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000 });
+	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000 },
+	  .deviation.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2");
 GUEST_ROW(cr8_raise, LONG, "mov %rax, %cr8\n mov %cr8, %rbx",
 	  .in = { .rax = 9 }, .out = { .rax = 9, .rbx = 9 });
 GUEST_ROW(dr_round_trip, LONG,
