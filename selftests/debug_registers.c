@@ -83,8 +83,8 @@ TEST_F(debug, instruction_breakpoint_of_the_guest)
 	struct kvm_debugregs got;
 	struct kvm_regs regs;
 
-	if (deviation_here(&lost_dr6))
-		SKIP(return, "%s", deviation_here(&lost_dr6));
+	if (skip_here(_metadata, &lost_dr6))
+		return;
 	guest_load(&self->vcpu, &breaks);
 	run_to_trap(_metadata, &self->vcpu, LONG, DB_VECTOR, &trap);
 	vcpu_get_regs(&self->vcpu, &regs);
@@ -103,8 +103,8 @@ TEST_F(debug, data_breakpoint_of_the_guest)
 	struct guest_trap trap;
 	struct kvm_debugregs got;
 
-	if (deviation_here(&lost_dr6))
-		SKIP(return, "%s", deviation_here(&lost_dr6));
+	if (skip_here(_metadata, &lost_dr6))
+		return;
 	guest_load(&self->vcpu, &watches);
 	run_to_trap(_metadata, &self->vcpu, LONG, DB_VECTOR, &trap);
 	vcpu_get_debugregs(&self->vcpu, &got);
@@ -132,8 +132,8 @@ TEST_F(debug, single_step_over_an_exit)
 	struct guest_trap trap;
 	struct kvm_debugregs got;
 
-	if (deviation_here(&step_into_host))
-		SKIP(return, "%s", deviation_here(&step_into_host));
+	if (skip_here(_metadata, &step_into_host))
+		return;
 	guest_load(&self->vcpu, &steps_over_cpuid);
 	run_to_trap(_metadata, &self->vcpu, LONG, DB_VECTOR, &trap);
 	EXPECT_EQ(GUEST_CODE + 11, trap.rip);

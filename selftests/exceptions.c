@@ -178,8 +178,8 @@ TEST_F(exception, frame)
 	struct guest_trap trap;
 	struct kvm_sregs sregs;
 
-	if (deviation_here(&variant->deviation))
-		SKIP(return, "%s", deviation_here(&variant->deviation));
+	if (skip_here(_metadata, &variant->deviation))
+		return;
 	*(u16 *)(self->vm.ram + GUEST_DATA) = 0xff * 8 + 15;
 	*(u32 *)(self->vm.ram + GUEST_DATA + 2) = GUEST_IDT;
 	row_set_regs(&self->vcpu, &variant->in);

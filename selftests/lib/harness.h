@@ -140,6 +140,27 @@ static inline void run_to_trap(struct __test_metadata *_metadata,
 	ASSERT_EQ(vector, trap->vector);
 }
 
+/* Skips the test where this host's CPU cannot show what it is about. */
+static inline bool skip_here(struct __test_metadata *_metadata,
+			     const struct deviation *deviation)
+{
+	const char *reason = deviation_here(deviation);
+
+	if (!reason)
+		return false;
+	SKIP(return true, "%s", reason);
+}
+
+static inline void run_row(struct __test_metadata *_metadata, struct vcpu *vcpu,
+			   enum guest_mode mode, const struct row_regs *in,
+			   const struct step *steps, const struct row_regs *out)
+{
+	row_set_regs(vcpu, in);
+	run_steps(_metadata, vcpu, steps);
+	run_to_halt(_metadata, vcpu, mode);
+	row_expect_regs(_metadata, vcpu, out);
+}
+
 /*
  * Rows: FIXTURE guest, one variant a row, and one test that runs it. The file
  * says TEST_GUEST_ROWS once and then GUEST_ROW(name, mode, code, fields...).
@@ -170,12 +191,9 @@ FIXTURE_TEARDOWN(guest)							\
 }									\
 TEST_F(guest, exits_and_registers)					\
 {									\
-	if (deviation_here(&variant->deviation))			\
-		SKIP(return, "%s", deviation_here(&variant->deviation)); \
-	row_set_regs(&self->vcpu, &variant->in);			\
-	run_steps(_metadata, &self->vcpu, variant->steps);		\
-	run_to_halt(_metadata, &self->vcpu, variant->program.mode);	\
-	row_expect_regs(_metadata, &self->vcpu, &variant->out);		\
+	if (!skip_here(_metadata, &variant->deviation))			\
+		run_row(_metadata, &self->vcpu, variant->program.mode,	\
+			&variant->in, variant->steps, &variant->out);	\
 }
 
 #define GUEST_ROW(id, guest_mode, insns, ...)				\
