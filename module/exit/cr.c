@@ -83,16 +83,18 @@ int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
 	return 0;
 }
 
-/* Take over a new CR0, CR4 and EFER as one; back to the old ones if the PDPTEs are bad. */
-static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
+/* Take over a new CR0, CR3, CR4 and EFER as one; back to the old ones if the PDPTEs are bad. */
+static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 {
-	u64 old0 = vcpu->cr0, old4 = vcpu->cr4, old_efer = vcpu->efer;
+	u64 old0 = vcpu->cr0, old3 = vcpu->cr3, old4 = vcpu->cr4, old_efer = vcpu->efer;
 
 	vcpu->cr0 = cr0;
+	vcpu->cr3 = cr3;
 	vcpu->cr4 = cr4;
 	vcpu->efer = efer;
 	if (vmlet_load_pdptes(vcpu)) {
 		vcpu->cr0 = old0;
+		vcpu->cr3 = old3;
 		vcpu->cr4 = old4;
 		vcpu->efer = old_efer;
 		return vmlet_inject_gp(vcpu);
@@ -121,7 +123,17 @@ static int cr0_write(struct vmlet_vcpu *vcpu, u64 cr0)
 			return vmlet_inject_gp(vcpu);
 		efer &= ~EFER_LMA;
 	}
-	return commit(vcpu, cr0, vcpu->cr4, efer);
+	return commit(vcpu, cr0, vcpu->cr3, vcpu->cr4, efer);
+}
+
+/* vmlet asks for no exit here, but QEMU's AMD-V exits on every control register while CR0 is intercepted. */
+static int cr3_write(struct vmlet_vcpu *vcpu, u64 cr3)
+{
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		cr3 &= ~BIT_ULL(63);	/* "keep the TLB" is a hint */
+	if ((vcpu->efer & EFER_LMA) && !vmlet_cr3_valid(vcpu, cr3))
+		return vmlet_inject_gp(vcpu);
+	return commit(vcpu, vcpu->cr0, cr3, vcpu->cr4, vcpu->efer);
 }
 
 static int cr4_write(struct vmlet_vcpu *vcpu, u64 cr4)
@@ -135,7 +147,7 @@ static int cr4_write(struct vmlet_vcpu *vcpu, u64 cr4)
 	if ((changed & cr4 & X86_CR4_PCIDE) && (!(vcpu->efer & EFER_LMA) || (vcpu->cr3 & 0xfff)))
 		return vmlet_inject_gp(vcpu);
 	if (changed & CR4_PAGING)
-		return commit(vcpu, vcpu->cr0, cr4, vcpu->efer);
+		return commit(vcpu, vcpu->cr0, vcpu->cr3, cr4, vcpu->efer);
 	vcpu->cr4 = cr4;
 	vcpu->dirty |= VMLET_G_CR;
 	return VMLET_SKIP;
@@ -162,6 +174,8 @@ static int cr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
 	switch (nr) {
 	case 0:
 		return cr0_write(vcpu, value);
+	case 3:
+		return cr3_write(vcpu, value);
 	case 4:
 		return cr4_write(vcpu, value);
 	case 8:
@@ -178,6 +192,9 @@ static int cr_read(struct vmlet_vcpu *vcpu)
 	switch (exit->cr.nr) {
 	case 0:
 		value = vcpu->cr0;
+		break;
+	case 3:
+		value = vcpu->cr3;
 		break;
 	case 4:
 		value = vcpu->cr4;
