@@ -8,6 +8,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "../../host/host.h"
 #include "../../run/run.h"
 #include "vmx.h"
 
@@ -240,14 +241,14 @@ static __always_inline void host_event(u32 reason)
 	u32 info;
 
 	if (reason == (EXIT_REASON_MCE_DURING_VMENTRY | VMX_EXIT_REASONS_FAILED_VMENTRY))
-		asm volatile("int $18" : : : "memory");
+		vmlet_host_machine_check();
 	if (reason != EXIT_REASON_EXCEPTION_NMI)
 		return;
 	info = vmx_read(VM_EXIT_INTR_INFO);
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 		asm volatile("int $2" : : : "memory");
 	else if ((info & INTR_INFO_VECTOR_MASK) == X86_TRAP_MC)
-		asm volatile("int $18" : : : "memory");
+		vmlet_host_machine_check();
 }
 
 /* Exits that are not an instruction and its length; not traced, as a tracer's trap would unblock NMIs. */

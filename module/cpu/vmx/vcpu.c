@@ -197,7 +197,9 @@ int vmx_vcpu_init(struct vmlet_vcpu *vcpu)
 	vmx->ctl_cpu = vmx_config.cpu;
 	vmx->ctl_cpu2 = vmx_config.cpu2;
 	vmx->ctl_entry = vmx_config.entry;
-	vmx_set_root(vcpu, __pa(vcpu->vm->root));
+	vmx->eptp = __pa(vcpu->vm->root) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
+		    (vmx_config.ept_dirty ? VMX_EPTP_AD_ENABLE_BIT : 0);
+	vcpu->dirty |= VMX_G_CONTROLS;
 	/* Until the first exit the values in the vCPU count, not what the VMCS has. */
 	vcpu->avail = VMLET_G_ALL;
 	/* Whatever these bytes were, the CPU has nothing cached for this VMCS from now on. */
@@ -218,15 +220,6 @@ void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu)
 	ida_free(&vpids, vmx->vpid);
 }
 
-void vmx_set_root(struct vmlet_vcpu *vcpu, hpa_t root)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-
-	vmx->eptp = root | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
-		    (vmx_config.ept_dirty ? VMX_EPTP_AD_ENABLE_BIT : 0);
-	vcpu->dirty |= VMX_G_CONTROLS;
-}
-
 /* INVPCID raises #UD where the guest's CPUID lacks it; CR4 bits that it lacks must exit to raise #GP. */
 void vmx_cpuid_changed(struct vmlet_vcpu *vcpu)
 {
@@ -242,8 +235,11 @@ void vmx_cpuid_changed(struct vmlet_vcpu *vcpu)
 	vcpu->dirty |= VMX_G_CONTROLS;
 }
 
-/* Selectors that user code uses become null in the guest section: entry accepts no others. */
-static void save_segments(struct vmx_vcpu *vmx)
+/*
+ * Host state that exits do not bring back as it was. Interrupts are off from here until restore_host(), as one that
+ * changes the LDT would be undone. Selectors that user code uses become null: entry accepts no others.
+ */
+static void save_host(struct vmx_vcpu *vmx)
 {
 	struct vmx_saved *saved = &vmx->saved;
 
@@ -256,25 +252,34 @@ static void save_segments(struct vmx_vcpu *vmx)
 	savesegment(gs, saved->gs);
 	saved->fs_base = x86_fsbase_read_cpu();
 	saved->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
+	saved->debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 }
 
-static void restore_segments(struct vmx_vcpu *vmx)
+static void restore_selectors(const struct vmx_saved *saved)
 {
-	struct vmx_saved *saved = &vmx->saved;
+	asm volatile("lldt %0" : : "m" (saved->ldt));
+	loadsegment(ds, saved->ds);
+	loadsegment(es, saved->es);
+	loadsegment(fs, saved->fs);
+	load_gs_index(saved->gs);
+	/* Loading selectors has loaded bases. */
+	x86_fsbase_write_cpu(saved->fs_base);
+	native_wrmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
+}
+
+static void restore_host(struct vmx_vcpu *vmx)
+{
+	const struct vmx_saved *saved = &vmx->saved;
 
 	native_load_gdt(&saved->gdt);
 	native_load_idt(&saved->idt);
 	invalidate_tss_limit();
-	if (unlikely(saved->ldt | saved->ds | saved->es | saved->fs | saved->gs)) {
-		asm volatile("lldt %0" : : "m" (saved->ldt));
-		loadsegment(ds, saved->ds);
-		loadsegment(es, saved->es);
-		loadsegment(fs, saved->fs);
-		load_gs_index(saved->gs);
-		/* Loading selectors has loaded bases. */
-		x86_fsbase_write_cpu(saved->fs_base);
+	if (vmx->kernel_gs != saved->kernel_gs)
 		native_wrmsrl(MSR_KERNEL_GS_BASE, saved->kernel_gs);
-	}
+	if (unlikely(saved->ldt | saved->ds | saved->es | saved->fs | saved->gs))
+		restore_selectors(saved);
+	if (unlikely(saved->debugctl))
+		native_wrmsrl(MSR_IA32_DEBUGCTLMSR, saved->debugctl);
 }
 
 /* L1TF: what the host had in the L1 data cache, a guest can read unless it is flushed first. */
@@ -292,13 +297,9 @@ void vmx_load(struct vmlet_vcpu *vcpu)
 
 	vmx_make_current(vmx);
 	vcpu->last_cpu = smp_processor_id();
-	save_segments(vmx);
-	if (vmx->kernel_gs != vmx->saved.kernel_gs)
-		native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
 	vmx_load_guest_msrs(vmx);
 	/* The outer loop has read them for this entry. */
 	vmx->fresh_pdptes = vcpu->dirty & VMLET_G_CR;
-	vmx->in_section = true;
 	flush_l1d();
 }
 
@@ -307,15 +308,10 @@ void vmx_put(struct vmlet_vcpu *vcpu)
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx->in_section = false;
-	vmx->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
-	if (vmx->kernel_gs != vmx->saved.kernel_gs)
-		native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->saved.kernel_gs);
 	if (vmx->guest_msrs) {
 		vmx->guest_msrs = false;
 		vmx_set_msrs(this, this->host_msr);
 	}
-	restore_segments(vmx);
 }
 
 /* Host state that changes with the task, or by an IPI until interrupts are off. */
@@ -395,22 +391,25 @@ int vmx_run(struct vmlet_vcpu *vcpu)
 	struct perf_guest_switch_msr *perf_msrs;
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int next, nr_perf = 0;
-	u64 debugctl;
 
 	/* A reboot switches VMX operation off under our feet, but not while interrupts are off. */
 	if (unlikely(!this_cpu_read(vmx_cpus.on)))
 		return -EIO;
-	debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
+	save_host(vmx);
 	write_host_fields(vmx);
 	perf_msrs = perf_guest_get_msrs(&nr_perf, NULL);
 	switch_perf_msrs(perf_msrs, nr_perf, true);
 	/* Interrupts may fault, so CR2 is the guest's only while they are off; NMIs preserve it. */
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
+	if (vmx->kernel_gs != vmx->saved.kernel_gs)
+		native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
+	vmx->in_section = true;
 	next = vmlet_loop(vcpu, enter, skip, vmx_flush_tlb);
+	vmx->in_section = false;
+	vmx->kernel_gs = __rdmsr(MSR_KERNEL_GS_BASE);
 	vcpu->cr2 = native_read_cr2();
 	switch_perf_msrs(perf_msrs, nr_perf, false);
-	if (unlikely(debugctl))	/* cleared by exits */
-		native_wrmsrl(MSR_IA32_DEBUGCTLMSR, debugctl);
+	restore_host(vmx);
 	return next;
 }

@@ -81,13 +81,16 @@ static void allow_msr(u8 *bitmap, u32 msr)
 	__clear_bit(msr & 0x1fff, (unsigned long *)(bitmap + 2048 + half));	/* writes */
 }
 
+/* A fault is a failure too: firmware and hypervisors have ways that the MSRs do not tell. */
 static bool vmxon(u64 region)
 {
-	asm goto("1: vmxon %0\n\tjna %l[failed]\n\t" _ASM_EXTABLE(1b, %l[failed])
-		 : : "m" (region) : "cc", "memory" : failed);
-	return true;
-failed:
-	return false;
+	bool failed = true;
+
+	asm volatile("1: vmxon %1\n\t"
+		     "setna %0\n"
+		     "2:\n\t" _ASM_EXTABLE(1b, 2b)
+		     : "+q" (failed) : "m" (region) : "cc", "memory");
+	return !failed;
 }
 
 static void vmx_unsetup(void)

@@ -42,11 +42,10 @@ struct vmx_cpu {
 	u64 msr[VMX_SWITCHED], host_msr[VMX_SWITCHED];
 };
 
-/* Host state that an exit does not restore as it was, from load to put. */
+/* Host state that an exit does not restore as it was. */
 struct vmx_saved {
 	struct desc_ptr gdt, idt;
-	u64 kernel_gs;
-	u64 fs_base;
+	u64 kernel_gs, fs_base, debugctl;
 	u16 ds, es, fs, gs, ldt;
 };
 
@@ -54,7 +53,7 @@ struct vmx_saved {
  * struct vmx_vcpu - a vCPU on VT-x
  * @cpu:	CPU where the VMCS is active, or -1
  * @node:	in that CPU's list
- * @in_section:	MSRs hold the guest's values
+ * @in_section:	in the inner loop: IA32_KERNEL_GS_BASE is the guest's
  * @guest_msrs:	switched MSRs hold the guest's values
  * @fresh_pdptes: vcpu->pdpte[] was read for this entry
  * @ctl_cpu, @ctl_cpu2, @eptp: as the VMCS is to have them; flushed with VMX_G_CONTROLS
@@ -117,7 +116,6 @@ void vmx_set_msrs(struct vmx_cpu *this, const u64 *value);
 /* vcpu.c */
 int vmx_vcpu_init(struct vmlet_vcpu *vcpu);
 void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu);
-void vmx_set_root(struct vmlet_vcpu *vcpu, hpa_t root);
 void vmx_load(struct vmlet_vcpu *vcpu);
 void vmx_put(struct vmlet_vcpu *vcpu);
 int vmx_run(struct vmlet_vcpu *vcpu);
