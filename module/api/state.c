@@ -60,11 +60,10 @@ void vmlet_vcpu_reset(struct vmlet_vcpu *vcpu)
 	vcpu->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
 	vcpu->dr6 = DR6_RESERVED;
 	vcpu->dr7 = 0x400;
-	vcpu->apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
-	if (vcpu->id == 0)
-		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	reset_segments(vcpu);
 	vmlet_msr_reset(vcpu);
+	if (vcpu->id == 0)
+		vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	vmlet_fpu_reset(vcpu);
 	vmlet_cpuid_apply(vcpu);
 	vmlet_replace(vcpu, VMLET_G_ALL);

@@ -7,6 +7,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <asm/apicdef.h>
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
@@ -32,8 +33,8 @@ enum {
  * @writable:	bits that may be set
  * @reset:	value after a reset, for stored ones
  * @offset:	of the first value in struct vmlet_vcpu, for stored ones
- * @get:	instead of storage
- * @set:	instead of storage; returns 0 or -EINVAL
+ * @get:	where reading is not just reading what is stored
+ * @set:	where writing is not just storing the value; returns 0 or -EINVAL
  */
 struct msr_row {
 	u32 index;
@@ -94,22 +95,12 @@ static int set_tsc(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
 	return 0;
 }
 
-static u64 get_tsc_adjust(struct vmlet_vcpu *vcpu, u32 index)
-{
-	return vcpu->store.tsc_adjust;
-}
-
 static int set_tsc_adjust(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	if (!host)
 		move_tsc(vcpu, value - vcpu->store.tsc_adjust);
 	vcpu->store.tsc_adjust = value;
 	return 0;
-}
-
-static u64 get_apic_base(struct vmlet_vcpu *vcpu, u32 index)
-{
-	return vcpu->apic_base;
 }
 
 static int set_apic_base(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
@@ -203,21 +194,16 @@ static int set_seg_base(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host
 	return 0;
 }
 
-/* Each byte is a memory type: 0, 1, 4, 5, 6, and in PAT also 7. */
+/* Each byte is a memory type: 0, 1, 4, 5, 6, and in PAT also 7. Asked of all eight at once. */
 static bool memory_types_valid(u64 value, bool pat)
 {
-	u64 bad = BIT(2) | BIT(3) | (pat ? 0 : BIT(7));
-	unsigned int i;
+	const u64 each = 0x0101010101010101;
+	u64 bad = value & each * 0xf8;
 
-	for (i = 0; i < 64; i += 8)
-		if ((value >> i & 0xff) > 7 || (BIT(value >> i & 7) & bad))
-			return false;
-	return true;
-}
-
-static u64 get_pat(struct vmlet_vcpu *vcpu, u32 index)
-{
-	return vcpu->store.pat;
+	bad |= value & (each << 1) & ~(value >> 1);		/* 2, 3 */
+	if (!pat)
+		bad |= value & (value >> 1) & (value >> 2) & each;	/* 7 */
+	return !bad;
 }
 
 /* Stored only: all guest memory is ordinary memory, and the nested page tables say so. */
@@ -272,11 +258,6 @@ static int set_mtrr_var(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host
 	return 0;
 }
 
-static u64 get_mtrr_def(struct vmlet_vcpu *vcpu, u32 index)
-{
-	return vcpu->store.mtrr_def;
-}
-
 static int set_mtrr_def(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	if ((value & ~0xcffull) || !memory_types_valid(value & 0xff, false))
@@ -313,21 +294,17 @@ static int set_hwcr(struct vmlet_vcpu *vcpu, u32 index, u64 value, bool host)
 	return 0;
 }
 
-static u64 get_hwcr(struct vmlet_vcpu *vcpu, u32 index)
-{
-	return vcpu->store.hwcr;
-}
-
-#define STORED(field) .offset = offsetof(struct vmlet_vcpu, store.field)
+#define AT(field) .offset = offsetof(struct vmlet_vcpu, field)
+#define STORED(field) AT(store.field)
 #define ANY ~0ull
 
 /* Sorted by index. */
 static const struct msr_row rows[] = {
 	{ MSR_IA32_TSC, 1, LISTED, .get = get_tsc, .set = set_tsc },
 	{ MSR_IA32_PLATFORM_ID, 1, GUEST_RO | IGNORED, .get = get_zero },
-	{ MSR_IA32_APICBASE, 1, 0, .get = get_apic_base, .set = set_apic_base },
+	{ MSR_IA32_APICBASE, 1, 0, AT(apic_base), .reset = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE, .set = set_apic_base },
 	{ MSR_IA32_FEAT_CTL, 1, LISTED, STORED(feature_ctl), .writable = BIT(0) },
-	{ MSR_IA32_TSC_ADJUST, 1, LISTED, .get = get_tsc_adjust, .set = set_tsc_adjust },
+	{ MSR_IA32_TSC_ADJUST, 1, LISTED, STORED(tsc_adjust), .set = set_tsc_adjust },
 	{ MSR_IA32_UCODE_REV, 1, LISTED | IGNORED, STORED(ucode_rev), .writable = ANY, .reset = 0x100000000 },
 	{ MSR_PLATFORM_INFO, 1, LISTED | GUEST_RO, STORED(platform_info), .writable = ANY },
 	{ MSR_MTRRcap, 1, GUEST_RO | IGNORED, STORED(mtrr_cap), .reset = 0x508 },
@@ -340,8 +317,8 @@ static const struct msr_row rows[] = {
 	{ MSR_MTRRfix64K_00000, 1, 0, .get = get_mtrr_fixed, .set = set_mtrr_fixed },
 	{ MSR_MTRRfix16K_80000, 2, 0, .get = get_mtrr_fixed, .set = set_mtrr_fixed },
 	{ MSR_MTRRfix4K_C0000, 8, 0, .get = get_mtrr_fixed, .set = set_mtrr_fixed },
-	{ MSR_IA32_CR_PAT, 1, LISTED, .get = get_pat, .set = set_pat },
-	{ MSR_MTRRdefType, 1, 0, .get = get_mtrr_def, .set = set_mtrr_def },
+	{ MSR_IA32_CR_PAT, 1, LISTED, STORED(pat), .set = set_pat, .reset = 0x0007040600070406 },
+	{ MSR_MTRRdefType, 1, 0, STORED(mtrr_def), .set = set_mtrr_def },
 	{ MSR_IA32_MCx_CTL(0), 32 * 4, 0, .get = get_mc, .set = set_mc },
 	{ MSR_EFER, 1, 0, .get = get_efer, .set = set_efer },
 	{ MSR_STAR, 1, LISTED, .get = get_hw, .set = set_hw },
@@ -350,28 +327,26 @@ static const struct msr_row rows[] = {
 	{ MSR_FS_BASE, 2, 0, .get = get_seg_base, .set = set_seg_base },
 	{ MSR_KERNEL_GS_BASE, 1, LISTED, .get = get_hw, .set = set_hw_address },
 	{ MSR_AMD64_SYSCFG, 1, IGNORED, .get = get_zero },
-	{ MSR_K7_HWCR, 1, LISTED, .get = get_hwcr, .set = set_hwcr },
+	{ MSR_K7_HWCR, 1, LISTED, STORED(hwcr), .set = set_hwcr },
 	{ MSR_AMD64_NB_CFG, 1, IGNORED, .get = get_zero },
 	{ MSR_AMD64_LS_CFG, 1, IGNORED, .get = get_zero },
 	{ MSR_AMD64_DC_CFG, 1, IGNORED, .get = get_zero },
 	{ MSR_AMD64_DE_CFG, 1, IGNORED, .get = get_zero },
 };
 
-static const struct msr_row *find_row(u32 index)
+/* The last row that does not begin behind @index has it, if any. Unrolled, a step is a comparison and a move. */
+static __always_inline const struct msr_row *find_row(u32 index)
 {
-	unsigned int low = 0, high = ARRAY_SIZE(rows);
+	const struct msr_row *row = rows;
+	unsigned int n, half;
 
-	while (low < high) {
-		unsigned int mid = (low + high) / 2;
-
-		if (index < rows[mid].index)
-			high = mid;
-		else if (index >= rows[mid].index + rows[mid].count)
-			low = mid + 1;
-		else
-			return &rows[mid];
+#pragma GCC unroll 8
+	for (n = ARRAY_SIZE(rows); n > 1; n -= half) {
+		half = n / 2;
+		if (index >= row[half].index)
+			row += half;
 	}
-	return NULL;
+	return index - row->index < row->count ? row : NULL;
 }
 
 static u64 *stored(struct vmlet_vcpu *vcpu, const struct msr_row *row)
@@ -412,7 +387,6 @@ void vmlet_msr_reset(struct vmlet_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if (!rows[i].get)
 			*stored(vcpu, &rows[i]) = rows[i].reset;
-	vcpu->store.pat = 0x0007040600070406;
 	for (i = 0; i < ARRAY_SIZE(vcpu->store.mc); i += 4)
 		vcpu->store.mc[i] = ~0ull;
 }
