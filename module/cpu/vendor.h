@@ -9,6 +9,8 @@
 #ifndef VMLET_VENDOR_H
 #define VMLET_VENDOR_H
 
+#include <asm/msr-index.h>
+
 #include "../vmlet.h"
 
 /**
@@ -120,6 +122,26 @@ static inline void vmlet_gpr_set(struct vmlet_vcpu *vcpu, unsigned int nr, u64 v
 	if (nr == VMLET_RSP)
 		vmlet_replace(vcpu, VMLET_G_RSP);
 	vcpu->regs[nr] = value;
+}
+
+/* EFER changes only through an exit (LMA with CR0.PG), so it is right even where its group is not available. */
+static inline bool vmlet_is_64bit(struct vmlet_vcpu *vcpu)
+{
+	if (!(vcpu->efer & EFER_LMA))
+		return false;
+	if (vcpu->avail & VMLET_G_SEGS)
+		return vcpu->seg[VMLET_CS].l;
+	vmlet_need(vcpu, VMLET_G_MODE);
+	return vcpu->mode.cs_l;
+}
+
+/* The privilege level of SS is the current one in every mode: 0 in real mode, 3 in virtual-8086 mode. */
+static inline unsigned int vmlet_cpl(struct vmlet_vcpu *vcpu)
+{
+	if (vcpu->avail & VMLET_G_SEGS)
+		return vcpu->seg[VMLET_SS].dpl;
+	vmlet_need(vcpu, VMLET_G_MODE);
+	return vcpu->mode.ss_dpl;
 }
 
 /* The guest did what flushes a TLB, or userspace changed what translations depend on. */

@@ -24,26 +24,6 @@
 /* serial of the vCPU that ran last on this CPU */
 static DEFINE_PER_CPU(u64, last_serial);
 
-/* EFER changes only through an exit (LMA with CR0.PG), so it is right even where its group is not available. */
-bool vmlet_is_64bit(struct vmlet_vcpu *vcpu)
-{
-	if (!(vcpu->efer & EFER_LMA))
-		return false;
-	if (vcpu->avail & VMLET_G_SEGS)
-		return vcpu->seg[VMLET_CS].l;
-	vmlet_need(vcpu, VMLET_G_MODE);
-	return vcpu->mode.cs_l;
-}
-
-/* The privilege level of SS is the current one in every mode: 0 in real mode, 3 in virtual-8086 mode. */
-unsigned int vmlet_cpl(struct vmlet_vcpu *vcpu)
-{
-	if (vcpu->avail & VMLET_G_SEGS)
-		return vcpu->seg[VMLET_SS].dpl;
-	vmlet_need(vcpu, VMLET_G_MODE);
-	return vcpu->mode.ss_dpl;
-}
-
 u64 vmlet_linear_rip(struct vmlet_vcpu *vcpu)
 {
 	if (vmlet_is_64bit(vcpu))

@@ -58,9 +58,6 @@ void vmlet_requeue_irq(struct vmlet_vcpu *vcpu, u8 vector);
 
 bool vmlet_irq_allowed(struct vmlet_vcpu *vcpu);
 
-/* Mode of the guest, by bits of CR0, EFER, CS. */
-bool vmlet_is_64bit(struct vmlet_vcpu *vcpu);
-unsigned int vmlet_cpl(struct vmlet_vcpu *vcpu);
 u64 vmlet_linear_rip(struct vmlet_vcpu *vcpu);
 
 #endif

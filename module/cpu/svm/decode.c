@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DOC: from VMCB exit codes to struct vmlet_exit
+ * DOC: into the guest, and from VMCB exit codes to struct vmlet_exit
  */
 #include <linux/nospec.h>
 #include <asm/debugreg.h>
@@ -8,7 +8,7 @@
 #include <asm/trapnr.h>
 
 #include "../../host/host.h"
-#include "../../run/run.h"
+#include "../../run/loop.h"
 #include "svm.h"
 
 #define EXIT_TABLE_SIZE	(SVM_EXIT_RDPRU + 1)
@@ -215,7 +215,7 @@ static const struct row *find_row(u32 code)
 	return code == (u32)SVM_EXIT_ERR ? &failed_row : &rows[SVM_EXIT_SMI];
 }
 
-void svm_decode(struct svm_vcpu *svm)
+static __always_inline void decode(struct svm_vcpu *svm)
 {
 	struct vmcb_control_area *control = &svm->vmcb->control;
 	struct vmlet_exit *exit = &svm->vcpu.exit;
@@ -233,9 +233,59 @@ void svm_decode(struct svm_vcpu *svm)
 		svm->vcpu.nmi_masked = false;
 	}
 	if (row->detail)
-		row->detail(svm);
+		INDIRECT_CALL_2(row->detail, detail_msr, detail_io, svm);
 	else if (row->reason == VMLET_EXIT_FAIL_ENTRY)
 		fail_entry(svm);
 	if (unlikely(svm->stepping) && row->detail != detail_debug)
 		end_step(svm);
+}
+
+/* Before: cached groups into the VMCB. After: what every exit needs back out of it. */
+static __always_inline void enter(struct vmlet_vcpu *vcpu)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct vmcb *vmcb = svm->vmcb;
+
+	if (vcpu->dirty)
+		svm_flush(vcpu);
+	if (vmcb->save.cr2 != vcpu->cr2) {
+		vmcb->save.cr2 = vcpu->cr2;
+		svm_dirty(svm, SVM_CLEAN_CR2);
+	}
+	vmcb->save.rax = vcpu->regs[VMLET_RAX];
+	svm_enter(vcpu->regs, svm->vmcb_pa, svm->host_state_pa);
+	vcpu->regs[VMLET_RAX] = vmcb->save.rax;
+	vcpu->cr2 = vmcb->save.cr2;
+	vcpu->avail = VMLET_G_CR8 | VMLET_G_TSC;
+	vmcb->control.clean = SVM_CLEAN_ALL;
+	vmcb->control.event_inj = 0;
+	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
+	decode(svm);
+}
+
+/* In the VMCB at once, unless the groups are cached or something follows the instruction. */
+static __always_inline void skip(struct vmlet_vcpu *vcpu)
+{
+	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
+	u64 rip = vmcb->save.rip + vcpu->exit.insn_len;
+	u32 missing = VMLET_G_SKIP & ~vcpu->avail;
+
+	if (likely(missing == VMLET_G_SKIP && !(vmcb->save.rflags & X86_EFLAGS_TF) &&
+		   !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK) && !((rip ^ vmcb->save.rip) >> 32))) {
+		vmcb->save.rip = rip;
+		return;
+	}
+	if (missing)
+		svm_fetch(vcpu, missing);
+	vmlet_advance(vcpu, vcpu->exit.insn_len);
+}
+
+int svm_run(struct vmlet_vcpu *vcpu)
+{
+	/* A reboot switches AMD-V off under our feet, but not while interrupts are off. */
+	if (unlikely(!this_cpu_read(svm_cpu.ours)))
+		return -EIO;
+	/* For the VMLOAD behind each exit. Interrupts that change the LDT must not come in between. */
+	asm volatile("vmsave %0" : : "a" (to_svm(vcpu)->host_state_pa) : "memory");
+	return vmlet_loop(vcpu, enter, skip, svm_flush_tlb);
 }

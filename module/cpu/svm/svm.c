@@ -8,7 +8,6 @@
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 
-#include "../../run/loop.h"
 #include "svm.h"
 
 #define IOPM_ORDER	2	/* 12 KiB */
@@ -159,56 +158,6 @@ static int huge_levels(void)
 	return boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2;
 }
 
-/* Before: cached groups into the VMCB. After: what every exit needs back out of it. */
-static __always_inline void enter(struct vmlet_vcpu *vcpu)
-{
-	struct svm_vcpu *svm = to_svm(vcpu);
-	struct vmcb *vmcb = svm->vmcb;
-
-	if (vcpu->dirty)
-		svm_flush(vcpu);
-	if (vmcb->save.cr2 != vcpu->cr2) {
-		vmcb->save.cr2 = vcpu->cr2;
-		svm_dirty(svm, SVM_CLEAN_CR2);
-	}
-	vmcb->save.rax = vcpu->regs[VMLET_RAX];
-	svm_enter(vcpu->regs, svm->vmcb_pa, svm->host_state_pa);
-	vcpu->regs[VMLET_RAX] = vmcb->save.rax;
-	vcpu->cr2 = vmcb->save.cr2;
-	vcpu->avail = VMLET_G_CR8 | VMLET_G_TSC;
-	vmcb->control.clean = SVM_CLEAN_ALL;
-	vmcb->control.event_inj = 0;
-	vmcb->control.tlb_ctl = TLB_CONTROL_DO_NOTHING;
-	svm_decode(svm);
-}
-
-/* In the VMCB at once, unless the groups are cached or something follows the instruction. */
-static __always_inline void skip(struct vmlet_vcpu *vcpu)
-{
-	struct vmcb *vmcb = to_svm(vcpu)->vmcb;
-	u64 rip = vmcb->save.rip + vcpu->exit.insn_len;
-	u32 missing = VMLET_G_SKIP & ~vcpu->avail;
-
-	if (likely(missing == VMLET_G_SKIP && !(vmcb->save.rflags & X86_EFLAGS_TF) &&
-		   !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK) && !((rip ^ vmcb->save.rip) >> 32))) {
-		vmcb->save.rip = rip;
-		return;
-	}
-	if (missing)
-		svm_fetch(vcpu, missing);
-	vmlet_advance(vcpu, vcpu->exit.insn_len);
-}
-
-static int run(struct vmlet_vcpu *vcpu)
-{
-	/* A reboot switches AMD-V off under our feet, but not while interrupts are off. */
-	if (unlikely(!this_cpu_read(svm_cpu.ours)))
-		return -EIO;
-	/* For the VMLOAD behind each exit. Interrupts that change the LDT must not come in between. */
-	asm volatile("vmsave %0" : : "a" (to_svm(vcpu)->host_state_pa) : "memory");
-	return vmlet_loop(vcpu, enter, skip, svm_flush_tlb);
-}
-
 /* Intercepts do not depend on what the guest's CPUID says. */
 static void cpuid_changed(struct vmlet_vcpu *vcpu)
 {
@@ -240,7 +189,7 @@ const struct vmlet_vendor vmlet_svm = {
 	.fetch		= svm_fetch,
 	.load		= svm_load,
 	.put		= svm_put,
-	.run		= run,
+	.run		= svm_run,
 	.inject		= svm_inject,
 	.window		= svm_window,
 	.flush_tlb	= svm_flush_tlb,

@@ -98,7 +98,7 @@ void svm_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 void svm_flush_tlb(struct vmlet_vcpu *vcpu);
 
 /* decode.c */
-void svm_decode(struct svm_vcpu *svm);
+int svm_run(struct vmlet_vcpu *vcpu);
 
 /* enter.S: interrupts off and GIF set, before and after. */
 asmlinkage void svm_enter(u64 *regs, hpa_t vmcb_pa, hpa_t host_state_pa);

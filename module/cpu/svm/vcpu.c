@@ -223,11 +223,6 @@ static void fetch_rare(struct svm_vcpu *svm, u32 groups)
 
 	if (groups & VMLET_G_SEGS)
 		fetch_segs(svm);
-	if (groups & VMLET_G_MODE) {
-		vcpu->mode.ss_dpl = save->cpl;
-		vcpu->mode.cs_l = save->cs.attrib & SVM_SELECTOR_L_MASK;
-		vcpu->mode.cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
-	}
 	if (groups & VMLET_G_DT) {
 		fetch_dt(&vcpu->gdt, &save->gdtr);
 		fetch_dt(&vcpu->idt, &save->idtr);
@@ -255,7 +250,12 @@ void svm_fetch(struct vmlet_vcpu *vcpu, u32 groups)
 		fetch_shadow(svm);
 	if (groups & VMLET_G_CR)
 		fetch_cr(svm);
-	if (groups & (VMLET_G_SEGS | VMLET_G_MODE | VMLET_G_DT | VMLET_G_DR | VMLET_G_MSR))
+	if (groups & VMLET_G_MODE) {
+		vcpu->mode.ss_dpl = save->cpl;
+		vcpu->mode.cs_l = save->cs.attrib & SVM_SELECTOR_L_MASK;
+		vcpu->mode.cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
+	}
+	if (groups & (VMLET_G_SEGS | VMLET_G_DT | VMLET_G_DR | VMLET_G_MSR))
 		fetch_rare(svm, groups);
 	vcpu->avail |= groups;
 }
