@@ -20,7 +20,7 @@ GUEST_ROW(real_a20_above_1m, REAL,
 	  .steps = { READ(0x100000, 4, 0x1234) });
 GUEST_ROW(real_interrupt, REAL,
 	  "movw $1f - real_interrupt_start + 0xa000, 0x80 * 4\n"
-	  "movw $0, 0x80 * 4 + 2\n int $0x80\n inc %bx\n jmp 2f\n"
+	  "movw $0, 0x80 * 4 + 2\n push %ax\n pop %ax\n int $0x80\n inc %bx\n jmp 2f\n"
 	  "1: mov $7, %bx\n iret\n2:",
 	  .out = { .rbx = 8 });
 GUEST_ROW(prot_flat_store, PROT,
