@@ -9,7 +9,7 @@ static const struct deviation lost_dr6 = {
 };
 
 static const struct deviation step_into_host = {
-	.bochs_amd = "Bochs carries a single step over #VMEXIT into the host, and panics",
+	.bochs_amd = BOCHS_STEPS,
 };
 
 GUEST_PROGRAM(reads_all, LONG,

@@ -51,6 +51,8 @@ struct deviation {
 	const char *bochs_amd;
 };
 
+#define BOCHS_STEPS "Bochs' AMD-V carries a single step over #VMEXIT into the host, and panics"
+
 /* The reason to skip here, or NULL: this CPU can show it. */
 const char *deviation_here(const struct deviation *deviation);
 const char *exit_name(u32 reason);
