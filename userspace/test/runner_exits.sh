@@ -137,7 +137,12 @@ linux()
 		--append "quiet guest=shell guest_mib=1"
 }
 
-if [ -f "$guest/vmlinuz" ]; then
+# The ways of Linux are the same whatever runs it, and each takes a minute in Bochs.
+skip=
+[ -f "$guest/vmlinuz" ] || skip="no $guest/vmlinuz"
+! grep -qs Bochs /sys/class/dmi/id/bios_vendor || skip="too slow in Bochs, which boots Linux elsewhere"
+
+if [ -z "$skip" ]; then
 	linux 'poweroff -f' 0
 	says out 'Power down'
 	verdict "Linux powers off"
@@ -153,7 +158,7 @@ if [ -f "$guest/vmlinuz" ]; then
 else
 	problem=
 	for way in "powers off" reboots panics halts; do
-		verdict "Linux $way # SKIP no $guest/vmlinuz"
+		verdict "Linux $way # SKIP $skip"
 	done
 fi
 exit $failed
