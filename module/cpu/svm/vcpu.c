@@ -405,7 +405,8 @@ static void nmi_window(struct svm_vcpu *svm)
 {
 	struct vmlet_vcpu *vcpu = &svm->vcpu;
 
-	if (svm->stepping || svm_intercepted(svm, INTERCEPT_IRET))
+	/* IRET exits, or will as soon as a mask that userspace has set is flushed. */
+	if (svm->stepping || (vcpu->nmi_masked && !svm->await_iret))
 		return;
 	vmlet_touch(vcpu, VMLET_G_RFLAGS);
 	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
