@@ -20,8 +20,10 @@ typedef __u64 u64;
 
 #include "../module/insn/parse.c"
 
-enum { AX, CX, DX, BX, SP, BP, SI, DI, R8, R12 = 12, R13, R15 = 15,
-       RIP = VMLET_REG_RIP, NONE = VMLET_REG_NONE };
+enum {
+	AX, CX, DX, BX, SP, BP, SI, DI, R8, R12 = 12, R13, R15 = 15,
+	RIP = VMLET_REG_RIP, NONE = VMLET_REG_NONE
+};
 enum { ES, CS, SS, DS, FS, GS };
 
 struct row {

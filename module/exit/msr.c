@@ -73,11 +73,12 @@ static void set_tsc_together(struct vmlet_vcpu *vcpu, u64 value)
 	u64 now = rdtsc_ordered();
 	s64 apart;
 
-	guard(spinlock)(&vm->tsc_lock);
+	spin_lock(&vm->tsc_lock);
 	apart = value - (now + vm->tsc_offset);
 	if (abs(apart) > (s64)vm->tsc_khz * 1000)
 		vm->tsc_offset = value - now;
 	vcpu->tsc_offset = vm->tsc_offset;
+	spin_unlock(&vm->tsc_lock);
 	vmlet_replace(vcpu, VMLET_G_TSC);
 }
 
