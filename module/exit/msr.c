@@ -5,6 +5,7 @@
  * One table of rows, sorted by index: the guest's RDMSR and WRMSR, the API's reads and writes, the index list, reset
  * and Documentation/api.rst all follow from it. An MSR without a row does not exist: #GP.
  */
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <asm/apicdef.h>
@@ -338,15 +339,14 @@ static const struct msr_row rows[] = {
 /* The last row that does not begin behind @index has it, if any. Unrolled, a step is a comparison and a move. */
 static __always_inline const struct msr_row *find_row(u32 index)
 {
-	const struct msr_row *row = rows;
-	unsigned int n, half;
+	const unsigned int half = rounddown_pow_of_two(ARRAY_SIZE(rows)), rest = ARRAY_SIZE(rows) - half;
+	const struct msr_row *row = index >= rows[rest].index ? &rows[rest] : rows;
+	unsigned int step;
 
 #pragma GCC unroll 8
-	for (n = ARRAY_SIZE(rows); n > 1; n -= half) {
-		half = n / 2;
-		if (index >= row[half].index)
-			row += half;
-	}
+	for (step = half / 2; step; step /= 2)
+		if (index >= row[step].index)
+			row += step;
 	return index - row->index < row->count ? row : NULL;
 }
 

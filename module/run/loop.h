@@ -34,8 +34,8 @@ static __always_inline int vmlet_fast(struct vmlet_vcpu *vcpu)
 
 	if (!fast)
 		return VMLET_SLOW;
-	return INDIRECT_CALL_4(fast, vmlet_exit_cpuid, vmlet_exit_rdmsr, vmlet_exit_wrmsr,
-			       vmlet_exit_hypercall, vcpu);
+	return INDIRECT_CALL_4(fast, vmlet_exit_cpuid, vmlet_exit_hypercall, vmlet_exit_rdmsr,
+			       vmlet_exit_wrmsr, vcpu);
 }
 
 /* Advance RIP by exit.insn_len; the groups it needs must be available. */
