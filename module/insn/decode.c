@@ -33,6 +33,17 @@ static bool canonical(struct vmlet_vcpu *vcpu, gva_t linear)
 	return __is_canonical_address(linear, vcpu->cr4 & X86_CR4_LA57 ? 57 : 48);
 }
 
+/* By way of the stack: hardened copies look long at the heap. */
+static int read_bytes(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 *bytes, unsigned int len)
+{
+	u8 copy[VMLET_INSN_MAX];
+	int ret = vmlet_mem_read(vcpu, gpa, copy, len);
+
+	if (!ret)
+		memcpy(bytes, copy, len);
+	return ret;
+}
+
 /* Bytes of the page of @linear, appended. 0; -EACCES with @pf; -EINVAL: not an address; -ENXIO, -EFAULT. */
 static int fetch_page(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn, gva_t linear, struct vmlet_pf *pf)
 {
@@ -44,7 +55,7 @@ static int fetch_page(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn, gva_t li
 		return -EINVAL;
 	ret = vmlet_gva_to_gpa(vcpu, linear, VMLET_ACCESS_EXEC | user_access(vcpu), &gpa, pf);
 	if (!ret)
-		ret = vmlet_mem_read(vcpu, gpa, insn->bytes + insn->len, len);
+		ret = read_bytes(vcpu, gpa, insn->bytes + insn->len, len);
 	if (!ret)
 		insn->len += len;
 	return ret;

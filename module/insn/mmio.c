@@ -357,6 +357,25 @@ static int complete_piece(struct vmlet_vcpu *vcpu)
 	return proceed(vcpu);
 }
 
+/*
+ * The CPU has translated and checked the operand that faulted. It is this one if it is alone, at that place of a page,
+ * and used no further than the access that exited.
+ */
+static bool is_translated(struct vmlet_vcpu *vcpu, u64 ea, unsigned int bytes, u8 access, struct vmlet_span *span)
+{
+	const struct vmlet_exit *exit = &vcpu->exit;
+	gva_t linear;
+
+	if (!exit->fault.final || (access & VMLET_ACCESS_WRITE && !(exit->fault.access & VMLET_ACCESS_WRITE)))
+		return false;
+	if (!vmlet_linear(vcpu, vcpu->insn.seg, ea, bytes, access & VMLET_ACCESS_WRITE, &linear))
+		return false;
+	if (offset_in_page(linear) != offset_in_page(exit->fault.gpa) || offset_in_page(linear) + bytes > PAGE_SIZE)
+		return false;
+	*span = (struct vmlet_span) { .gpa[0] = exit->fault.gpa, .len = bytes, .first = bytes };
+	return true;
+}
+
 /* Check and translate before the first access: a fault must find the instruction without effects. */
 static int map_operands(struct vmlet_vcpu *vcpu)
 {
@@ -365,6 +384,7 @@ static int map_operands(struct vmlet_vcpu *vcpu)
 	struct vmlet_span *src = &vcpu->mmio.src, *dst = &vcpu->mmio.dst;
 	unsigned int bytes = mem_bytes(insn, op);
 	u8 access = (op->what & LOAD ? VMLET_ACCESS_READ : 0) | (op->what & STORE ? VMLET_ACCESS_WRITE : 0);
+	struct vmlet_span *span = op->what & LOAD ? src : dst;
 	int ret = 0;
 
 	src->len = dst->len = 0;
@@ -377,7 +397,8 @@ static int map_operands(struct vmlet_vcpu *vcpu)
 	if (op->what & STRING)
 		return ret;
 
-	ret = vmlet_span_map(vcpu, insn->seg, insn->ea, bytes, access, op->what & LOAD ? src : dst);
+	if (!is_translated(vcpu, insn->ea, bytes, access, span))
+		ret = vmlet_span_map(vcpu, insn->seg, insn->ea, bytes, access, span);
 	if (!ret && access == (VMLET_ACCESS_READ | VMLET_ACCESS_WRITE))
 		*dst = *src;
 	return ret;
