@@ -74,7 +74,8 @@ void vmlet_update_run(struct vmlet_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
-	vmlet_need(vcpu, VMLET_G_RFLAGS | VMLET_G_SHADOW);
+	/* RIP is for the next KVM_RUN, which most often begins with skipping an instruction: one call for all. */
+	vmlet_need(vcpu, VMLET_G_RIP | VMLET_G_RFLAGS | VMLET_G_SHADOW);
 	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->cr8;
 	run->apic_base = vcpu->apic_base;

@@ -154,8 +154,12 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	vmlet_vendor->load(vcpu);
 	local_irq_disable();
 	load_breakpoints(vcpu);
-	/* A guest is as good as userspace: no reader of RCU's is in it. */
-	rcu_virt_note_context_switch();
+	/*
+	 * A guest is as good as userspace: no reader of RCU's is in it. Whoever waits for RCU interrupts a guest that
+	 * runs for long, so it is enough to say so behind an interrupt.
+	 */
+	if (vcpu->exit.reason == VMLET_EXIT_INTR)
+		rcu_virt_note_context_switch();
 	WRITE_ONCE(vcpu->mode_cpu, smp_processor_id());
 	/* Pairs with the barrier of vmlet_flush_all(): either it sees us here or we see its tlb_gen. */
 	smp_mb();
