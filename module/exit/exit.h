@@ -75,8 +75,8 @@ extern const char *const vmlet_exit_names[VMLET_EXIT_COUNT];
  *		LMSW: @cr.value is the new low word. @cr.valid is false where the CPU has no decode
  *		assists: the handler decodes the instruction
  * @io:		IO: port, operand size in bytes, direction. IO_STRING adds nothing: the handler decodes
- * @fault:	NESTED_FAULT: GPA, VMLET_ACCESS_* of the access, whether a leaf was present; @fault.final: the CPU
- *		says that the guest's own tables permit the access and that @fault.gpa is not in one of them
+ * @fault:	NESTED_FAULT: GPA, VMLET_ACCESS_* of the access; @fault.final: the CPU says that the guest's own
+ *		tables permit the access and that @fault.gpa is not in one of them
  * @exception:	EXCEPTION: vector, error code; @exception.dr6: #DB, bits to set in DR6
  * @raw:	UNKNOWN, FAIL_ENTRY, TASK_SWITCH: hardware's qualification, for reports
  */
@@ -99,7 +99,7 @@ struct vmlet_exit {
 		struct {
 			u64 gpa;
 			u8 access;
-			bool present, final;
+			bool final;
 		} fault;
 		struct {
 			u8 vector;

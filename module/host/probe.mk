@@ -19,7 +19,6 @@ host-has += $(call have,FOLL_INTERRUPTIBLE,include/linux/mm_types.h,FOLL_INTERRU
 host-has += $(call have,FOLL_HONOR_NUMA_FAULT,include/linux/mm_types.h,FOLL_HONOR_NUMA_FAULT)
 host-has += $(call have,YOUNG_BOOL,include/linux/mmu_notifier.h,bool (.test_young))
 host-has += $(call have,SVM_MISC_CTL,arch/x86/include/asm/svm.h,u64 misc_ctl;)
-host-has += $(call have,EPT_RWX_MASK,arch/x86/include/asm/vmx.h,EPT_VIOLATION_RWX_MASK)
 host-has += $(call have,VMCS_MEM_TYPE,arch/x86/include/asm/vmx.h,vmx_basic_vmcs_mem_type)
 host-has += $(call have_export,CR4_SHADOW,cr4_read_shadow)
 host-has += $(call have_export,BREAKPOINT_RESTORE,hw_breakpoint_restore)

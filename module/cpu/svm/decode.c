@@ -139,7 +139,6 @@ static void detail_nested_fault(struct svm_vcpu *svm)
 	u64 error = control->exit_info_1;
 
 	exit->fault.gpa = control->exit_info_2;
-	exit->fault.present = error & BIT(0);
 	exit->fault.final = error & BIT_ULL(32);
 	exit->fault.access = error & BIT(4) ? VMLET_ACCESS_EXEC :
 			     error & BIT(1) ? VMLET_ACCESS_WRITE : VMLET_ACCESS_READ;

@@ -173,7 +173,7 @@ static void decode_ept(struct vmlet_vcpu *vcpu)
 	exit->fault.access = (qual & EPT_VIOLATION_ACC_READ ? VMLET_ACCESS_READ : 0) |
 			     (qual & EPT_VIOLATION_ACC_WRITE ? VMLET_ACCESS_WRITE : 0) |
 			     (qual & EPT_VIOLATION_ACC_INSTR ? VMLET_ACCESS_EXEC : 0);
-	exit->fault.present = qual & EPT_VIOLATION_RWX_MASK;
+	exit->fault.final = (qual & EPT_VIOLATION_GVA_IS_VALID) && (qual & EPT_VIOLATION_GVA_TRANSLATED);
 	if (!requeue_event(vcpu) && (qual & INTR_INFO_UNBLOCK_NMI))
 		reblock_nmi();
 }
