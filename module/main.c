@@ -15,6 +15,9 @@
 #include "cpu/fpu.h"
 #include "cpu/vendor.h"
 #include "host/host.h"
+#include "observe/netlink.h"
+#include "observe/times.h"
+#include "time/time.h"
 
 const struct vmlet_vendor *vmlet_vendor __ro_after_init;
 
@@ -107,6 +110,11 @@ static int __init vmlet_init(void)
 {
 	int ret;
 
+	/* Eventfds are signalled while the guest's state is loaded: their locks must not sleep. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT)) {
+		pr_err("vmlet: real-time kernels are not supported; boot one without PREEMPT_RT\n");
+		return -EOPNOTSUPP;
+	}
 	vmlet_vendor = choose_vendor();
 	if (!vmlet_vendor)
 		return -ENODEV;
@@ -116,17 +124,25 @@ static int __init vmlet_init(void)
 	if (ret)
 		return ret;
 	vmlet_cpuid_setup();
+	vmlet_stats_setup();
 	ret = vmlet_vendor->setup();
 	if (ret)
 		return ret;
+	vmlet_tsc_setup();
 	ret = switch_on();
 	if (ret)
 		goto out_unsetup;
-	ret = misc_register(&device);
+	/* Before there is a VM to tell of. */
+	ret = vmlet_netlink_register();
 	if (ret)
 		goto out_off;
+	ret = misc_register(&device);
+	if (ret)
+		goto out_unregister;
 	return 0;
 
+out_unregister:
+	vmlet_netlink_unregister();
 out_off:
 	switch_off();
 out_unsetup:
@@ -137,6 +153,7 @@ out_unsetup:
 static void __exit vmlet_exit(void)
 {
 	misc_deregister(&device);
+	vmlet_netlink_unregister();
 	switch_off();
 	vmlet_vendor->unsetup();
 }

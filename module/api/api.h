@@ -8,6 +8,7 @@
 #ifndef VMLET_API_H
 #define VMLET_API_H
 
+#include <linux/kvm_para.h>
 #include <linux/uaccess.h>
 
 #include "../vmlet.h"
@@ -45,6 +46,9 @@ struct vmlet_ioctl {
 const struct vmlet_ioctl *vmlet_ioctl_find(const struct vmlet_ioctl *rows, unsigned int n, unsigned int cmd);
 long vmlet_ioctl_call(const struct vmlet_ioctl *row, void *obj, unsigned long value);
 
+/* Hypercalls that userspace can ask for, by number. */
+#define VMLET_EXIT_HYPERCALLS	BIT(KVM_HC_MAP_GPA_RANGE)
+
 long vmlet_api_check_extension(void *obj, struct vmlet_arg *arg);
 
 extern const struct file_operations vmlet_device_fops;
@@ -55,26 +59,41 @@ long vmlet_api_set_cpuid2(void *obj, struct vmlet_arg *arg);
 long vmlet_api_get_cpuid2(void *obj, struct vmlet_arg *arg);
 struct kvm_cpuid_entry2 *vmlet_cpuid_find(struct vmlet_vcpu *vcpu, u32 function, u32 index);
 void vmlet_cpuid_apply(struct vmlet_vcpu *vcpu);
+void vmlet_cpuid_follow(struct vmlet_vcpu *vcpu, struct kvm_cpuid_entry2 *entry);
 void vmlet_cpuid_setup(void);
+u64 vmlet_efer_host(void);	/* bits this host can run */
+u64 vmlet_spec_ctrl_host(void);
+u32 vmlet_host_features(void);	/* enum vmlet_feature of what is supported */
 
 /* exit/msr.c: the table's other users */
 long vmlet_api_get_msr_index_list(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_feature_list(void *obj, struct vmlet_arg *arg);
 long vmlet_api_get_msrs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_set_msrs(void *obj, struct vmlet_arg *arg);
 void vmlet_msr_reset(struct vmlet_vcpu *vcpu);
-u64 vmlet_efer_allowed(struct vmlet_vcpu *vcpu);
+
+/* exit/msr_filter.c */
+long vmlet_api_set_msr_filter(void *obj, struct vmlet_arg *arg);
 
 /* state.c */
 void vmlet_vcpu_reset(struct vmlet_vcpu *vcpu);
+void vmlet_vcpu_init(struct vmlet_vcpu *vcpu);
+void vmlet_vcpu_sipi(struct vmlet_vcpu *vcpu, u8 vector);
 void vmlet_update_run(struct vmlet_vcpu *vcpu);
+int vmlet_sync_take(struct vmlet_vcpu *vcpu, u64 dirty);	/* KVM_SYNC_X86_* from the run page. 0 or -EINVAL */
 long vmlet_api_get_regs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_set_regs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_get_sregs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_set_sregs(void *obj, struct vmlet_arg *arg);
+long vmlet_api_get_sregs2(void *obj, struct vmlet_arg *arg);
+long vmlet_api_set_sregs2(void *obj, struct vmlet_arg *arg);
 long vmlet_api_get_debugregs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_set_debugregs(void *obj, struct vmlet_arg *arg);
 long vmlet_api_get_events(void *obj, struct vmlet_arg *arg);
 long vmlet_api_set_events(void *obj, struct vmlet_arg *arg);
+
+/* run/debug.c */
+long vmlet_api_set_guest_debug(void *obj, struct vmlet_arg *arg);
 
 /* cpu/fpu.c */
 long vmlet_api_get_fpu(void *obj, struct vmlet_arg *arg);

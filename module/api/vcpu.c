@@ -9,12 +9,16 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/pid.h>
 #include <linux/slab.h>
 
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
+#include "../exit/mce.h"
+#include "../irq/irq.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
+#include "../time/time.h"
 #include "api.h"
 #include "vcpu.h"
 
@@ -32,6 +36,11 @@ static long interrupt(void *obj, struct vmlet_arg *arg)
 
 	if (irq->irq > 255)
 		return -EINVAL;
+	if (vmlet_irqchip_in_kernel(vcpu->vm))
+		return -ENXIO;
+	/* Userspace's PIC has been told that the first was taken: it must not be lost. */
+	if (vcpu->lapic && (vcpu->events.mask & VMLET_EV_IRQ))
+		return -EEXIST;
 	vcpu->events.irq = irq->irq;
 	vcpu->events.mask |= VMLET_EV_IRQ;
 	return 0;
@@ -81,34 +90,55 @@ static long translate(void *obj, struct vmlet_arg *arg)
 	return 0;
 }
 
-static long get_tsc_khz(void *obj, struct vmlet_arg *arg)
-{
-	return ((struct vmlet_vcpu *)obj)->tsc_khz;
-}
-
-/* The host's frequency, give or take 250 ppm, is what works without TSC scaling; 0 asks for just that. */
-static long set_tsc_khz(void *obj, struct vmlet_arg *arg)
-{
-	struct vmlet_vcpu *vcpu = obj;
-	u64 khz = arg->value ?: vcpu->vm->tsc_khz;
-	u64 slack = vcpu->vm->tsc_khz / 4000;
-
-	if (khz < vcpu->vm->tsc_khz - slack || khz > vcpu->vm->tsc_khz + slack)
-		return -EINVAL;
-	vcpu->tsc_khz = khz;
-	return 0;
-}
-
 static long get_mp_state(void *obj, struct vmlet_arg *arg)
 {
-	((struct kvm_mp_state *)arg->data)->mp_state = KVM_MP_STATE_RUNNABLE;
+	struct kvm_mp_state *state = arg->data;
+	struct vmlet_vcpu *vcpu = obj;
+
+	if (vmlet_request_take(vcpu, VMLET_REQ_APIC))
+		vmlet_lapic_accept_events(vcpu);
+	/* A kick that came while nobody ran it has ended the halt: whoever saves the state would lose it. */
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vmlet_request_take(vcpu, VMLET_REQ_UNHALT))
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	state->mp_state = vcpu->mp_state;
 	return 0;
 }
 
 /* Without a local APIC in the kernel a vCPU is runnable, always. */
 static long set_mp_state(void *obj, struct vmlet_arg *arg)
 {
-	return ((struct kvm_mp_state *)arg->data)->mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+	struct kvm_mp_state *state = arg->data;
+	struct vmlet_vcpu *vcpu = obj;
+
+	switch (state->mp_state) {
+	case KVM_MP_STATE_RUNNABLE:
+		break;
+	case KVM_MP_STATE_UNINITIALIZED:
+	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_SIPI_RECEIVED:
+	case KVM_MP_STATE_HALTED:
+		if (vcpu->lapic)
+			break;
+		fallthrough;
+	default:
+		return -EINVAL;
+	}
+	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED)
+		return vmlet_lapic_sipi_restore(vcpu);
+	vcpu->mp_state = state->mp_state;
+	return 0;
+}
+
+static long enable_cap(void *obj, struct vmlet_arg *arg)
+{
+	const struct kvm_enable_cap *cap = arg->data;
+	struct vmlet_vcpu *vcpu = obj;
+
+	if (cap->flags || cap->cap != KVM_CAP_ENFORCE_PV_FEATURE_CPUID)
+		return -EINVAL;
+	vcpu->pv_enforced = cap->args[0];
+	vmlet_cpuid_apply(vcpu);
+	return 0;
 }
 
 static const struct vmlet_ioctl vcpu_ioctls[] = {
@@ -117,11 +147,14 @@ static const struct vmlet_ioctl vcpu_ioctls[] = {
 	{ KVM_SET_REGS,		VMLET_ARG_IN,		.fn = vmlet_api_set_regs },
 	{ KVM_GET_SREGS,	VMLET_ARG_OUT,		.fn = vmlet_api_get_sregs },
 	{ KVM_SET_SREGS,	VMLET_ARG_IN,		.fn = vmlet_api_set_sregs },
+	{ KVM_GET_SREGS2,	VMLET_ARG_OUT,		.fn = vmlet_api_get_sregs2 },
+	{ KVM_SET_SREGS2,	VMLET_ARG_IN,		.fn = vmlet_api_set_sregs2 },
 	{ KVM_INTERRUPT,	VMLET_ARG_IN,		.fn = interrupt },
 	{ KVM_NMI,		VMLET_ARG_VALUE,	.fn = nmi },
 	{ KVM_GET_FPU,		VMLET_ARG_OUT,		.fn = vmlet_api_get_fpu },
 	{ KVM_SET_FPU,		VMLET_ARG_IN,		.fn = vmlet_api_set_fpu },
 	{ KVM_GET_XSAVE,	VMLET_ARG_OUT,		.fn = vmlet_api_get_xsave },
+	{ KVM_GET_XSAVE2,	VMLET_ARG_OUT,		.fn = vmlet_api_get_xsave },
 	{ KVM_SET_XSAVE,	VMLET_ARG_IN,		.fn = vmlet_api_set_xsave },
 	{ KVM_GET_XCRS,		VMLET_ARG_OUT,		.fn = vmlet_api_get_xcrs },
 	{ KVM_SET_XCRS,		VMLET_ARG_IN,		.fn = vmlet_api_set_xcrs },
@@ -131,13 +164,27 @@ static const struct vmlet_ioctl vcpu_ioctls[] = {
 	{ KVM_SET_CPUID2,	VMLET_ARG_USER,		.fn = vmlet_api_set_cpuid2 },
 	{ KVM_GET_DEBUGREGS,	VMLET_ARG_OUT,		.fn = vmlet_api_get_debugregs },
 	{ KVM_SET_DEBUGREGS,	VMLET_ARG_IN,		.fn = vmlet_api_set_debugregs },
+	{ KVM_SET_GUEST_DEBUG,	VMLET_ARG_IN,		.fn = vmlet_api_set_guest_debug },
 	{ KVM_GET_VCPU_EVENTS,	VMLET_ARG_OUT,		.fn = vmlet_api_get_events },
 	{ KVM_SET_VCPU_EVENTS,	VMLET_ARG_IN,		.fn = vmlet_api_set_events },
 	{ KVM_GET_MP_STATE,	VMLET_ARG_OUT,		.fn = get_mp_state },
 	{ KVM_SET_MP_STATE,	VMLET_ARG_IN,		.fn = set_mp_state },
-	{ KVM_GET_TSC_KHZ,	VMLET_ARG_VALUE,	.fn = get_tsc_khz },
-	{ KVM_SET_TSC_KHZ,	VMLET_ARG_VALUE,	.fn = set_tsc_khz },
+	{ KVM_GET_TSC_KHZ,	VMLET_ARG_VALUE,	.fn = vmlet_api_get_tsc_khz },
+	{ KVM_SET_TSC_KHZ,	VMLET_ARG_VALUE,	.fn = vmlet_api_set_tsc_khz },
+	{ KVM_SET_DEVICE_ATTR,	VMLET_ARG_IN,		.fn = vmlet_api_set_vcpu_attr },
+	{ KVM_GET_DEVICE_ATTR,	VMLET_ARG_IN,		.fn = vmlet_api_get_vcpu_attr },
+	{ KVM_HAS_DEVICE_ATTR,	VMLET_ARG_IN,		.fn = vmlet_api_has_vcpu_attr },
+	{ KVM_KVMCLOCK_CTRL,	VMLET_ARG_NONE,		.fn = vmlet_api_kvmclock_ctrl },
+	{ KVM_X86_SETUP_MCE,	VMLET_ARG_IN,		.fn = vmlet_api_setup_mce },
+	{ KVM_X86_SET_MCE,	VMLET_ARG_IN,		.fn = vmlet_api_set_mce },
+	{ KVM_GET_LAPIC,	VMLET_ARG_OUT,		.fn = vmlet_api_get_lapic },
+	{ KVM_SET_VAPIC_ADDR,	VMLET_ARG_IN,		.fn = vmlet_api_set_vapic_addr },
+	{ KVM_TPR_ACCESS_REPORTING, VMLET_ARG_INOUT,	.fn = vmlet_api_tpr_reporting },
+	{ KVM_SET_LAPIC,	VMLET_ARG_IN,		.fn = vmlet_api_set_lapic },
+	{ KVM_ENABLE_CAP,	VMLET_ARG_IN,		.fn = enable_cap },
 	{ KVM_SET_SIGNAL_MASK,	VMLET_ARG_USER,		.fn = set_signal_mask },
+	{ KVM_PRE_FAULT_MEMORY,	VMLET_ARG_INOUT,	.fn = vmlet_api_pre_fault_memory },
+	{ KVM_GET_STATS_FD,	VMLET_ARG_VALUE,	.fn = vmlet_api_vcpu_stats },
 	{ KVM_TRANSLATE,	VMLET_ARG_INOUT,	.fn = translate },
 };
 
@@ -158,13 +205,24 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 	return ret;
 }
 
+#define STATS_PGOFF	(VMLET_STATS_OFFSET >> PAGE_SHIFT)
+
+static struct page *mapped_page(struct vmlet_vcpu *vcpu, pgoff_t pgoff, bool writable)
+{
+	if (pgoff < VMLET_RUN_PAGES)
+		return vcpu->run_page[pgoff];
+	if (pgoff >= STATS_PGOFF && !writable)
+		return vmlet_stats_page(vcpu, pgoff - STATS_PGOFF);
+	return NULL;
+}
+
 static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 {
-	struct vmlet_vcpu *vcpu = vmf->vma->vm_file->private_data;
+	struct vm_area_struct *vma = vmf->vma;
 
-	if (vmf->pgoff >= VMLET_RUN_PAGES)
+	vmf->page = mapped_page(vma->vm_file->private_data, vmf->pgoff, vma->vm_flags & VM_MAYWRITE);
+	if (!vmf->page)
 		return VM_FAULT_SIGBUS;
-	vmf->page = vcpu->run_page[vmf->pgoff];
 	get_page(vmf->page);
 	return 0;
 }
@@ -175,6 +233,11 @@ static const struct vm_operations_struct vcpu_vm_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	if (vma->vm_pgoff >= STATS_PGOFF) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }
@@ -200,7 +263,11 @@ static void vcpu_free(struct vmlet_vcpu *vcpu)
 {
 	unsigned int i;
 
+	if (vcpu->lapic)
+		vmlet_lapic_destroy(vcpu);
 	vmlet_fpu_free(vcpu);
+	vmlet_stats_free(vcpu);
+	put_pid(vcpu->thread);
 	kvfree(vcpu->cpuid);
 	for (i = 0; i < VMLET_RUN_PAGES; i++)
 		if (vcpu->run_page[i])
@@ -216,16 +283,19 @@ void vmlet_vcpu_destroy(struct vmlet_vcpu *vcpu)
 
 static int vcpu_alloc_parts(struct vmlet_vcpu *vcpu)
 {
+	struct page *ring = vcpu->vm->irq.ring_page;
 	unsigned int i;
 
-	for (i = 0; i < VMLET_RUN_PAGES; i++) {
+	for (i = 0; i < VMLET_RING_PAGE; i++) {
 		vcpu->run_page[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		if (!vcpu->run_page[i])
 			return -ENOMEM;
 	}
+	get_page(ring);
+	vcpu->run_page[VMLET_RING_PAGE] = ring;
 	vcpu->run = page_address(vcpu->run_page[0]);
 	vcpu->pio_data = page_address(vcpu->run_page[VMLET_PIO_PAGE]);
-	return vmlet_fpu_alloc(vcpu);
+	return vmlet_stats_alloc(vcpu) ?: vmlet_fpu_alloc(vcpu);
 }
 
 static struct vmlet_vcpu *vcpu_alloc(struct vmlet_vm *vm, int id)
@@ -236,14 +306,16 @@ static struct vmlet_vcpu *vcpu_alloc(struct vmlet_vm *vm, int id)
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&vcpu->mutex);
+	spin_lock_init(&vcpu->thread_lock);
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->serial = atomic64_inc_return(&serials);
+	rcuwait_init(&vcpu->wait);
 	vcpu->mode_cpu = -1;
 	vcpu->last_cpu = -1;
-	vcpu->tsc_khz = vm->tsc_khz;
-	vcpu->tsc_offset = vm->tsc_offset;
 	ret = vcpu_alloc_parts(vcpu);
+	if (!ret && vm->irq.chip != VMLET_IRQCHIP_NONE)
+		ret = vmlet_lapic_create(vcpu);
 	if (!ret)
 		ret = vmlet_vendor->vcpu_init(vcpu);
 	if (ret) {
@@ -251,6 +323,10 @@ static struct vmlet_vcpu *vcpu_alloc(struct vmlet_vm *vm, int id)
 		return ERR_PTR(ret);
 	}
 	vmlet_vcpu_reset(vcpu);
+	vmlet_vendor->set_intercepts(vcpu);
+	if (vcpu->lapic)
+		vmlet_lapic_reset(vcpu, false);
+	vmlet_clock_vcpu_reset(vcpu, false);
 	return vcpu;
 }
 
@@ -306,6 +382,8 @@ int vmlet_vcpu_create(struct vmlet_vm *vm, int id)
 	vm->vcpus[vm->nr_vcpus] = vcpu;
 	/* Readers without vm->lock (TLB flushes) see the vCPU before they see the number. */
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
+	if (vcpu->lapic)
+		vmlet_apic_map_update(vm);
 	fd_install(fd, file);
 	return fd;
 }

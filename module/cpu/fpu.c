@@ -5,6 +5,9 @@
  * The guest's x87, SSE, AVX and AVX-512 registers live in one buffer per vCPU, in the standard (not compacted)
  * format that the API uses too. They are in the CPU only inside the guest section, between kernel_fpu_begin() and
  * kernel_fpu_end(): primitives that every kernel exports. XCR0 and XSS are the guest's only there.
+ *
+ * PKRU bears upon the kernel's own accesses to user memory, so it is the guest's in the inner loop only, and is kept in
+ * vcpu->pkru apart from the rest.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -12,6 +15,7 @@
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr.h>
+#include <asm/special_insns.h>
 
 #include "../api/api.h"
 #include "../vmlet.h"
@@ -20,13 +24,29 @@
 #define XSTATE_HEADER	512	/* offset of the header in the standard format */
 #define XSTATE_LEGACY	576	/* end of the header */
 
-/* Without PKRU, AMX and supervisor states: the host does not switch those for us. */
-#define XCR0_WANTED	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512)
+/* Without AMX and supervisor states. */
+#define XCR0_WANTED	(XFEATURE_MASK_FPSSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512 | XFEATURE_MASK_PKRU)
 
 u64 vmlet_xcr0_host, vmlet_xcr0_guest;
 static u64 xss_host;
-static unsigned int area_size;
+static unsigned int area_size, pkru_offset;
 static u32 mxcsr_mask;
+
+/* Components that end within what the API's smallest area holds; that is all but AMX. */
+static u64 fitting(void)
+{
+	u64 mask = XFEATURE_MASK_FPSSE;
+	u32 size, offset, ecx, edx;
+	unsigned int i;
+
+	for (i = XFEATURE_YMM; i < 63; i++) {
+		cpuid_count(0xd, i, &size, &offset, &ecx, &edx);
+		if (offset + size <= sizeof(struct kvm_xsave))
+			mask |= BIT_ULL(i);
+	}
+	cpuid_count(0xd, XFEATURE_PKRU, &size, &pkru_offset, &ecx, &edx);
+	return mask;
+}
 
 int vmlet_fpu_setup(void)
 {
@@ -37,7 +57,9 @@ int vmlet_fpu_setup(void)
 		return -ENODEV;
 	}
 	vmlet_xcr0_host = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-	vmlet_xcr0_guest = vmlet_xcr0_host & XCR0_WANTED;
+	vmlet_xcr0_guest = vmlet_xcr0_host & XCR0_WANTED & fitting();
+	if (!boot_cpu_has(X86_FEATURE_OSPKE))
+		vmlet_xcr0_guest &= ~(u64)XFEATURE_MASK_PKRU;
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, xss_host);
 	cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx);
@@ -79,6 +101,7 @@ void vmlet_fpu_reset(struct vmlet_vcpu *vcpu)
 	fx->cwd = 0x37f;
 	fx->mxcsr = MXCSR_DEFAULT;
 	vcpu->xcr0 = XFEATURE_MASK_FP;
+	vcpu->pkru = 0;
 }
 
 /* Some CPUs restore the last x87 instruction's address only with an exception pending: replace the host's before. */
@@ -94,7 +117,7 @@ void vmlet_fpu_load(struct vmlet_vcpu *vcpu)
 	kernel_fpu_begin_mask(0);
 	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
 		hide_pointers();
-	xrstor_area(vcpu->xsave, vmlet_xcr0_guest);
+	xrstor_area(vcpu->xsave, vmlet_xcr0_guest & ~(u64)XFEATURE_MASK_PKRU);
 	if (vcpu->xcr0 != vmlet_xcr0_host)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
 	if (xss_host)
@@ -107,8 +130,41 @@ void vmlet_fpu_put(struct vmlet_vcpu *vcpu)
 		wrmsrl(MSR_IA32_XSS, xss_host);
 	if (vcpu->xcr0 != vmlet_xcr0_host)
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, vmlet_xcr0_host);
-	xsave_area(vcpu->xsave, vmlet_xcr0_guest);
+	xsave_area(vcpu->xsave, vmlet_xcr0_guest & ~(u64)XFEATURE_MASK_PKRU);
 	kernel_fpu_end();
+}
+
+void vmlet_pkru_load(struct vmlet_vcpu *vcpu)
+{
+	if (!(vmlet_xcr0_guest & XFEATURE_MASK_PKRU))
+		return;
+	/* A guest without either sees nothing of it. */
+	if (!(vcpu->xcr0 & XFEATURE_MASK_PKRU) && !(vcpu->cr4 & X86_CR4_PKE))
+		return;
+	vcpu->host_pkru = rdpkru();
+	vcpu->pkru_loaded = true;
+	vmlet_pkru_guest(vcpu);
+}
+
+void vmlet_pkru_put(struct vmlet_vcpu *vcpu)
+{
+	if (!vcpu->pkru_loaded)
+		return;
+	vmlet_pkru_host(vcpu);
+	vcpu->pkru_loaded = false;
+}
+
+void vmlet_pkru_guest(struct vmlet_vcpu *vcpu)
+{
+	if (vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->pkru);
+}
+
+void vmlet_pkru_host(struct vmlet_vcpu *vcpu)
+{
+	vcpu->pkru = rdpkru();
+	if (vcpu->pkru != vcpu->host_pkru)
+		wrpkru(vcpu->host_pkru);
 }
 
 int vmlet_xcr0_set(struct vmlet_vcpu *vcpu, u64 xcr0)
@@ -170,6 +226,40 @@ static void legacy_view(struct vmlet_vcpu *vcpu, struct fxregs_state *fx)
 	fx->mxcsr_mask = mxcsr_known();
 }
 
+/* Behind the header are the upper halves of YMM registers. */
+static void *register_half(struct vmlet_vcpu *vcpu, u64 feature, u8 nr)
+{
+	struct fxregs_state *fx = vcpu->xsave;
+	void *first = feature == XFEATURE_MASK_SSE ? fx->xmm_space : vcpu->xsave + XSTATE_LEGACY;
+	u64 *bv = xstate_bv(vcpu->xsave);
+
+	if (!(*bv & feature))
+		memset(first, 0, 16 * 16);
+	*bv |= feature;
+	return first + 16 * nr;
+}
+
+void vmlet_fpu_vector(struct vmlet_vcpu *vcpu, u8 nr, u64 *value, bool vex)
+{
+	memcpy(value, register_half(vcpu, XFEATURE_MASK_SSE, nr), 16);
+	if (vex)
+		memcpy(value + 2, register_half(vcpu, XFEATURE_MASK_YMM, nr), 16);
+}
+
+void vmlet_fpu_vector_set(struct vmlet_vcpu *vcpu, u8 nr, const u64 *value, bool vex)
+{
+	u32 size, offset, ecx, edx;
+
+	memcpy(register_half(vcpu, XFEATURE_MASK_SSE, nr), value, 16);
+	if (!vex)
+		return;
+	memcpy(register_half(vcpu, XFEATURE_MASK_YMM, nr), value + 2, 16);
+	if (*xstate_bv(vcpu->xsave) & XFEATURE_MASK_ZMM_Hi256) {
+		cpuid_count(0xd, XFEATURE_ZMM_Hi256, &size, &offset, &ecx, &edx);
+		memset(vcpu->xsave + offset + 32 * nr, 0, 32);
+	}
+}
+
 long vmlet_api_get_fpu(void *obj, struct vmlet_arg *arg)
 {
 	struct vmlet_vcpu *vcpu = obj;
@@ -220,8 +310,7 @@ static void clear_initial(void *area, u64 bv)
 		if (!(vmlet_xcr0_guest & BIT_ULL(i)) || (bv & BIT_ULL(i)))
 			continue;
 		cpuid_count(0xd, i, &size, &offset, &ecx, &edx);
-		if (offset + size <= sizeof(struct kvm_xsave))
-			memset(area + offset, 0, size);
+		memset(area + offset, 0, size);
 	}
 }
 
@@ -233,6 +322,11 @@ long vmlet_api_get_xsave(void *obj, struct vmlet_arg *arg)
 	memcpy(area, vcpu->xsave, sizeof(struct kvm_xsave));
 	legacy_view(vcpu, area);
 	clear_initial(area, *xstate_bv(vcpu->xsave));
+	if (vmlet_xcr0_guest & XFEATURE_MASK_PKRU) {
+		*(u32 *)(area + pkru_offset) = vcpu->pkru;
+		if (vcpu->pkru)
+			*xstate_bv(area) |= XFEATURE_MASK_PKRU;
+	}
 	return 0;
 }
 
@@ -251,6 +345,8 @@ long vmlet_api_set_xsave(void *obj, struct vmlet_arg *arg)
 	if (fx->mxcsr & ~mxcsr_known())
 		return -EINVAL;
 	memcpy(vcpu->xsave, arg->data, min_t(size_t, area_size, sizeof(struct kvm_xsave)));
+	if (vmlet_xcr0_guest & XFEATURE_MASK_PKRU)
+		vcpu->pkru = header[0] & XFEATURE_MASK_PKRU ? *(u32 *)(arg->data + pkru_offset) : 0;
 	return 0;
 }
 

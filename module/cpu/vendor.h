@@ -34,9 +34,12 @@ enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ }
 /**
  * struct vmlet_vendor - operations and facts of one vendor
  * @name:	"VT-x" or "AMD-V", for messages
+ * @call:	third byte of the hypercall instruction
+ * @foreign_call: of the other vendor's, which is #UD here
  * @pt:		nested page table format
  * @vcpu_size:	size of the vendor's vCPU structure, which begins with struct vmlet_vcpu
  * @huge_levels: largest leaf: 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB; valid after @setup
+ * @tsc_fraction: fraction bits of a TSC ratio (vcpu->clock.ratio); 0: this CPU does not scale; valid after @setup
  * @supported:	0, or -errno after one line in the log that names cause and remedy
  * @setup:	once per load, before any CPU is switched on; @unsetup undoes it
  * @cpu_on:	switch virtualization on in this CPU, interrupts off; -EBUSY: somebody else owns it
@@ -50,13 +53,16 @@ enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ }
  * @inject:	deliver at the next entry; @error where @has_error; an NMI blocks further ones from then on
  * @window:	exit, or do not exit, as soon as an interrupt or an NMI can be delivered
  * @flush_tlb:	forget this vCPU's translations at the next entry; guest section
- * @cpuid_changed: features the guest has have changed; adjust intercepts
+ * @set_intercepts: what the guest does without an exit is to follow its features, its VM's MSR filter and disabled exits,
+ *		and userspace's debugging; outside the guest section
  */
 struct vmlet_vendor {
 	const char *name;
+	u8 call, foreign_call;
 	const struct vmlet_pt_format *pt;
 	size_t vcpu_size;
 	int (*huge_levels)(void);
+	unsigned int (*tsc_fraction)(void);
 	int (*supported)(void);
 	int (*setup)(void);
 	void (*unsetup)(void);
@@ -71,7 +77,7 @@ struct vmlet_vendor {
 	void (*inject)(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error);
 	void (*window)(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 	void (*flush_tlb)(struct vmlet_vcpu *vcpu);
-	void (*cpuid_changed)(struct vmlet_vcpu *vcpu);
+	void (*set_intercepts)(struct vmlet_vcpu *vcpu);
 };
 
 extern const struct vmlet_vendor vmlet_svm, vmlet_vmx;
@@ -142,6 +148,24 @@ static inline unsigned int vmlet_cpl(struct vmlet_vcpu *vcpu)
 		return vcpu->seg[VMLET_SS].dpl;
 	vmlet_need(vcpu, VMLET_G_MODE);
 	return vcpu->mode.ss_dpl;
+}
+
+/* Does userspace debug with breakpoints of its own? They hide the guest's. */
+static inline bool vmlet_debug_hw(const struct vmlet_vcpu *vcpu)
+{
+	return vcpu->debug.control & KVM_GUESTDBG_USE_HW_BP;
+}
+
+/* DR7 as the hardware has it. */
+static inline u64 vmlet_dr7(const struct vmlet_vcpu *vcpu)
+{
+	return vmlet_debug_hw(vcpu) ? vcpu->debug.dr7 : vcpu->dr7;
+}
+
+/* Is one of the four breakpoints on, locally or globally? */
+static inline bool vmlet_dr_armed(const struct vmlet_vcpu *vcpu)
+{
+	return vmlet_dr7(vcpu) & 0xff;
 }
 
 /* The guest did what flushes a TLB, or userspace changed what translations depend on. */

@@ -13,10 +13,12 @@
 #include "../api/api.h"
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
+#include "../run/run.h"
 #include "exit.h"
 
 #define NONE		0xff
 #define XSTATE_HEADER_END 576
+#define CPUID_MWAIT	BIT(3)
 
 /* Which of the three ranges of leaves: basic, hypervisor, extended; -1: no other has any. */
 static __always_inline int range_of(u32 function)
@@ -81,19 +83,24 @@ static void set_bit_if(u64 *reg, u64 bit, bool on)
 }
 
 /*
- * Bits that follow other registers. CR4.OSXSAVE changes only through an exit, so vcpu->cr4 is right in this bit even
- * where its group is not available.
+ * Bits that follow other registers. CR4.OSXSAVE and PKE change only through an exit, so vcpu->cr4 is right in these bits
+ * even where its group is not available.
  */
-static __always_inline void follow_registers(struct vmlet_vcpu *vcpu, u32 function, u32 index)
+static __always_inline void follow_registers(struct vmlet_vcpu *vcpu, u64 *out, u32 function, u32 index)
 {
-	u64 *out = vcpu->regs;
 	bool apic = vcpu->apic_base & MSR_IA32_APICBASE_ENABLE;
 
 	switch (function) {
 	case 1:
 		set_bit_if(&out[VMLET_RCX], BIT(27), vcpu->cr4 & X86_CR4_OSXSAVE);
+		if (unlikely(!vmlet_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)))
+			set_bit_if(&out[VMLET_RCX], CPUID_MWAIT, vcpu->store.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
 		if (!apic)
 			out[VMLET_RDX] &= ~(u64)BIT(9);
+		break;
+	case 7:
+		if (!index)
+			set_bit_if(&out[VMLET_RCX], BIT(4), vcpu->cr4 & X86_CR4_PKE);	/* OSPKE */
 		break;
 	case 0xd:
 		if (index == 0)
@@ -127,12 +134,41 @@ int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
 	u32 function = vcpu->regs[VMLET_RAX], index = vcpu->regs[VMLET_RCX];
 	const struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, function, index);
 
+	if (unlikely(vcpu->store.misc_features) && vmlet_cpl(vcpu))
+		return vmlet_inject_gp(vcpu);
 	if (unlikely(!entry))
 		entry = out_of_range(vcpu, function, index) ?: &none;
 	vcpu->regs[VMLET_RAX] = entry->eax;
 	vcpu->regs[VMLET_RBX] = entry->ebx;
 	vcpu->regs[VMLET_RCX] = entry->ecx;
 	vcpu->regs[VMLET_RDX] = entry->edx;
-	follow_registers(vcpu, entry->function, index);
+	follow_registers(vcpu, vcpu->regs, entry->function, index);
 	return VMLET_SKIP;
+}
+
+/* What the guest would be told now. */
+void vmlet_cpuid_follow(struct vmlet_vcpu *vcpu, struct kvm_cpuid_entry2 *entry)
+{
+	u64 out[] = {
+		[VMLET_RAX] = entry->eax, [VMLET_RBX] = entry->ebx,
+		[VMLET_RCX] = entry->ecx, [VMLET_RDX] = entry->edx,
+	};
+
+	follow_registers(vcpu, out, entry->function, entry->index);
+	entry->ebx = out[VMLET_RBX];
+	entry->ecx = out[VMLET_RCX];
+	entry->edx = out[VMLET_RDX];
+}
+
+/* No operation, unless userspace wants #UD where the guest has not been told that there are such instructions. */
+int vmlet_exit_mwait(struct vmlet_vcpu *vcpu)
+{
+	struct kvm_cpuid_entry2 entry = {};
+
+	if (likely(vmlet_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)))
+		return VMLET_SKIP;
+	if (vmlet_cpuid_find(vcpu, 1, 0))
+		entry = *vmlet_cpuid_find(vcpu, 1, 0);
+	vmlet_cpuid_follow(vcpu, &entry);
+	return entry.ecx & CPUID_MWAIT ? VMLET_SKIP : vmlet_inject_ud(vcpu);
 }

@@ -12,6 +12,7 @@
 #include "../api/api.h"
 #include "../cpu/vendor.h"
 #include "../insn/insn.h"
+#include "../irq/irq.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
 #include "cr.h"
@@ -23,7 +24,7 @@
 #define CR0_PLAIN	(X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_AM)
 /* A change of these flushes the TLB and, in PAE paging, reloads the PDPTEs. */
 #define CR4_PAGING	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP | \
-			 X86_CR4_PCIDE | X86_CR4_LA57)
+			 X86_CR4_PCIDE | X86_CR4_LA57 | X86_CR4_PKE)
 
 bool vmlet_cr0_valid(u64 cr0)
 {
@@ -44,24 +45,14 @@ bool vmlet_cr4_valid(struct vmlet_vcpu *vcpu, u64 cr4)
 	return !(cr4 & ~vcpu->cr4_allowed);
 }
 
-/* Bits 9 to 0 except BSP are reserved, and so is x2APIC mode: there is no local APIC. */
+/* Bits 9 to 0 except BSP are reserved; x2APIC mode is there with a local APIC in the kernel, where CPUID says so. */
 bool vmlet_apic_base_valid(struct vmlet_vcpu *vcpu, u64 base)
 {
-	return !(base >> vcpu->maxphyaddr) && !(base & (0x2ff | X2APIC_ENABLE));
-}
+	bool has_x2apic = vcpu->lapic && (!vcpu->nr_cpuid || (vcpu->features & VMLET_F_X2APIC));
 
-u64 vmlet_efer_host(void)
-{
-	u64 efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
-
-	if (boot_cpu_has(X86_FEATURE_FXSR_OPT))
-		efer |= EFER_FFXSR;
-	return efer;
-}
-
-static bool pae_paging(struct vmlet_vcpu *vcpu)
-{
-	return (vcpu->cr0 & X86_CR0_PG) && (vcpu->cr4 & X86_CR4_PAE) && !(vcpu->efer & EFER_LMA);
+	if ((base & X2APIC_ENABLE) && (!has_x2apic || !(base & MSR_IA32_APICBASE_ENABLE)))
+		return false;
+	return !(base >> vcpu->maxphyaddr) && !(base & 0x2ff);
 }
 
 int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
@@ -71,7 +62,7 @@ int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
 	int ret;
 
 	vmlet_need(vcpu, VMLET_G_CR);
-	if (!pae_paging(vcpu))
+	if (!vmlet_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer))
 		return 0;
 	ret = vmlet_mem_read(vcpu, vcpu->cr3 & 0xffffffe0, pdpte, sizeof(pdpte));
 	if (ret)
@@ -80,6 +71,7 @@ int vmlet_load_pdptes(struct vmlet_vcpu *vcpu)
 		if ((pdpte[i] & 1) && (pdpte[i] & reserved))
 			return -EINVAL;
 	memcpy(vcpu->pdpte, pdpte, sizeof(pdpte));
+	vcpu->pdptes_due = false;
 	return 0;
 }
 
@@ -102,6 +94,13 @@ static int commit(struct vmlet_vcpu *vcpu, u64 cr0, u64 cr3, u64 cr4, u64 efer)
 	vcpu->dirty |= VMLET_G_CR;
 	vmlet_want_flush(vcpu);
 	return VMLET_SKIP;
+}
+
+int vmlet_cr3_load(struct vmlet_vcpu *vcpu, u64 cr3)
+{
+	int next = commit(vcpu, vcpu->cr0, cr3, vcpu->cr4, vcpu->efer);
+
+	return next == VMLET_SKIP ? 0 : next;
 }
 
 /* CR0.PG switches long mode on and off. */
@@ -161,6 +160,10 @@ static int cr8_write(struct vmlet_vcpu *vcpu, u64 cr8)
 
 	if (cr8 > 15)
 		return vmlet_inject_gp(vcpu);
+	if (vcpu->lapic) {
+		vmlet_lapic_tpr_set(vcpu, cr8 << 4);
+		return VMLET_SKIP;
+	}
 	vcpu->cr8 = cr8;
 	vmlet_replace(vcpu, VMLET_G_CR8);
 	if (cr8 >= old)
@@ -169,11 +172,15 @@ static int cr8_write(struct vmlet_vcpu *vcpu, u64 cr8)
 	return next == VMLET_RESUME ? vmlet_to_user(vcpu, KVM_EXIT_SET_TPR, NULL) : next;
 }
 
+/* Nobody asks for exits by CR2. QEMU's CPU has them all the same where it is asked for those by CR0. */
 static int cr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
 {
 	switch (nr) {
 	case 0:
 		return cr0_write(vcpu, value);
+	case 2:
+		vcpu->cr2 = value;
+		return VMLET_SKIP;
 	case 3:
 		return cr3_write(vcpu, value);
 	case 4:
@@ -192,6 +199,9 @@ static int cr_read(struct vmlet_vcpu *vcpu)
 	switch (exit->cr.nr) {
 	case 0:
 		value = vcpu->cr0;
+		break;
+	case 2:
+		value = vcpu->cr2;
 		break;
 	case 3:
 		value = vcpu->cr3;
@@ -216,12 +226,14 @@ static u64 cr_operand(struct vmlet_vcpu *vcpu)
 	return vmlet_is_64bit(vcpu) ? value : (u32)value;
 }
 
-/* CR0 writes that change only plain bits, as every FPU switch of some guests does. */
+/* CR0 writes that change only plain bits, as every FPU switch of some guests does, and a local APIC's task priority. */
 int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 	u64 value;
 
+	if (exit->cr.valid && exit->cr.nr == 8 && vcpu->lapic)
+		return exit->reason == VMLET_EXIT_CR_READ ? cr_read(vcpu) : cr8_write(vcpu, cr_operand(vcpu));
 	if (!exit->cr.valid || exit->cr.nr)
 		return VMLET_SLOW;
 	vmlet_need(vcpu, VMLET_G_CR);
@@ -246,27 +258,39 @@ static int smsw(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn)
 	return VMLET_SKIP;
 }
 
+int vmlet_decode_move(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
+{
+	int ret = vmlet_insn_decode(vcpu, insn);
+
+	if (ret == -EINVAL)
+		return vmlet_emulation_failed(vcpu, insn->bytes, insn->len);
+	if (ret)
+		return ret;
+	vcpu->exit.insn_len = insn->len;
+	vcpu->exit.cr.valid = true;
+	vcpu->exit.cr.gpr = insn->rm;
+	vcpu->exit.cr.nr = insn->reg;
+	return 0;
+}
+
 /* Without decode assists: which of MOV, LMSW, SMSW, CLTS was it? exit.cr.valid then, else the handler's return value. */
 static int decode_cr(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 	struct vmlet_insn insn;
-	int ret = vmlet_insn_decode(vcpu, &insn);
+	int ret = vmlet_decode_move(vcpu, &insn);
 
-	if (ret == -EINVAL)
-		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
-	if (ret)
+	if (!exit->cr.valid)
 		return ret;
-	if (insn.map != 1 || insn.is_mem)
+	if (insn.map != 1 || insn.is_mem) {
+		exit->cr.valid = false;
 		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
-	exit->insn_len = insn.len;
-	exit->cr.valid = true;
-	exit->cr.gpr = insn.rm;
-	exit->cr.nr = 0;
+	}
 	switch (insn.opcode) {
 	case 0x20:
 	case 0x22:
-		exit->cr.nr = insn.lock ? 8 : insn.reg;	/* LOCK MOV CR0 is CR8 on AMD */
+		if (insn.lock)	/* LOCK MOV CR0 is CR8 on AMD */
+			exit->cr.nr = 8;
 		break;
 	case 0x06:
 		exit->reason = VMLET_EXIT_CLTS;

@@ -3,7 +3,7 @@
  * DOC: debug registers
  *
  * Every MOV to or from a debug register exits: the vCPU's own copy is always right, and DR0 to DR3 are in the CPU only
- * while the guest has a breakpoint armed.
+ * while a breakpoint is armed.
  */
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
@@ -16,8 +16,6 @@
 #include "exit.h"
 
 #define DR6_SETTABLE	0xe00full	/* B0-B3, BD, BS, BT */
-#define DR6_BD		0x2000ull
-#define DR7_GD		0x2000ull
 #define DR7_FIXED	0x400ull
 #define DR7_RESERVED	0xd800ull	/* without RTM */
 
@@ -29,23 +27,6 @@ u64 vmlet_dr6_fixed(u64 dr6)
 u64 vmlet_dr7_fixed(u64 dr7)
 {
 	return ((dr7 & 0xffffffff) & ~DR7_RESERVED) | DR7_FIXED;
-}
-
-static int decode_dr(struct vmlet_vcpu *vcpu)
-{
-	struct vmlet_exit *exit = &vcpu->exit;
-	struct vmlet_insn insn;
-	int ret = vmlet_insn_decode(vcpu, &insn);
-
-	if (ret == -EINVAL)
-		return vmlet_emulation_failed(vcpu, insn.bytes, insn.len);
-	if (ret)
-		return ret;
-	exit->insn_len = insn.len;
-	exit->cr.valid = true;
-	exit->cr.nr = insn.reg;
-	exit->cr.gpr = insn.rm;
-	return VMLET_RESUME;
 }
 
 static int dr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
@@ -63,15 +44,24 @@ static int dr_write(struct vmlet_vcpu *vcpu, unsigned int nr, u64 value)
 	return VMLET_SKIP;
 }
 
+/* The access itself is trapped, for userspace or for the guest. */
+static int general_detect(struct vmlet_vcpu *vcpu)
+{
+	if (vmlet_debug_hw(vcpu))
+		return vmlet_debug_exit(vcpu, X86_TRAP_DB, VMLET_DR6_BD);
+	return vmlet_inject_db(vcpu, VMLET_DR6_BD);
+}
+
 int vmlet_exit_dr(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
+	struct vmlet_insn insn;
 	unsigned int nr;
 	u64 value;
 	int ret;
 
 	if (!exit->cr.valid) {
-		ret = decode_dr(vcpu);
+		ret = vmlet_decode_move(vcpu, &insn);
 		if (!exit->cr.valid)
 			return ret;
 	}
@@ -87,16 +77,13 @@ int vmlet_exit_dr(struct vmlet_vcpu *vcpu)
 		return vmlet_inject_ud(vcpu);
 	if (vmlet_cpl(vcpu))	/* VT-x exits before it looks */
 		return vmlet_inject_gp(vcpu);
-	if (vcpu->dr7 & DR7_GD) {	/* general detect: the access itself is trapped */
-		vcpu->dr7 &= ~DR7_GD;
-		vcpu->dr6 |= DR6_BD;
-		return vmlet_inject_exception(vcpu, X86_TRAP_DB);
-	}
+	if (vmlet_dr7(vcpu) & VMLET_DR7_GD)
+		return general_detect(vcpu);
 	if (exit->reason == VMLET_EXIT_DR_WRITE) {
 		value = vmlet_gpr(vcpu, exit->cr.gpr);
 		return dr_write(vcpu, nr, vmlet_is_64bit(vcpu) ? value : (u32)value);
 	}
 	value = nr < 4 ? vcpu->dr[nr] : nr == 6 ? vcpu->dr6 : vcpu->dr7;
-	vmlet_gpr_set(vcpu, exit->cr.gpr, value);
+	vmlet_gpr_set(vcpu, exit->cr.gpr, vmlet_is_64bit(vcpu) ? value : (u32)value);
 	return VMLET_SKIP;
 }

@@ -16,16 +16,16 @@ struct vmlet_vcpu;
 /* X(symbol, name): order is free, names are what users see. */
 #define VMLET_EXIT_REASONS(X)			\
 	X(UNKNOWN,	"unknown")		\
-	X(FAIL_ENTRY,	"fail-entry")		\
-	X(INTR,		"host-interrupt")	\
-	X(NMI,		"host-nmi")		\
-	X(MCE,		"host-mce")		\
+	X(FAIL_ENTRY,	"fail_entry")		\
+	X(INTR,		"host_interrupt")	\
+	X(NMI,		"host_nmi")		\
+	X(MCE,		"host_mce")		\
 	X(EXCEPTION,	"exception")		\
-	X(INTR_WINDOW,	"interrupt-window")	\
-	X(NMI_WINDOW,	"nmi-window")		\
-	X(TRIPLE_FAULT,	"triple-fault")		\
+	X(INTR_WINDOW,	"interrupt_window")	\
+	X(NMI_WINDOW,	"nmi_window")		\
+	X(TRIPLE_FAULT,	"triple_fault")		\
 	X(INIT,		"init")			\
-	X(TASK_SWITCH,	"task-switch")		\
+	X(TASK_SWITCH,	"task_switch")		\
 	X(CPUID,	"cpuid")		\
 	X(HLT,		"hlt")			\
 	X(INVD,		"invd")			\
@@ -34,22 +34,22 @@ struct vmlet_vcpu;
 	X(RDTSC,	"rdtsc")		\
 	X(RDTSCP,	"rdtscp")		\
 	X(HYPERCALL,	"hypercall")		\
-	X(CR_READ,	"cr-read")		\
-	X(CR_WRITE,	"cr-write")		\
+	X(CR_READ,	"cr_read")		\
+	X(CR_WRITE,	"cr_write")		\
 	X(CLTS,		"clts")			\
 	X(LMSW,		"lmsw")			\
-	X(DR_READ,	"dr-read")		\
-	X(DR_WRITE,	"dr-write")		\
+	X(DR_READ,	"dr_read")		\
+	X(DR_WRITE,	"dr_write")		\
 	X(IO,		"io")			\
-	X(IO_STRING,	"io-string")		\
+	X(IO_STRING,	"io_string")		\
 	X(RDMSR,	"rdmsr")		\
 	X(WRMSR,	"wrmsr")		\
 	X(XSETBV,	"xsetbv")		\
 	X(MONITOR,	"monitor")		\
 	X(MWAIT,	"mwait")		\
 	X(PAUSE,	"pause")		\
-	X(NESTED_FAULT,	"nested-fault")		\
-	X(VIRT_INSN,	"virt-insn")
+	X(NESTED_FAULT,	"nested_fault")		\
+	X(VIRT_INSN,	"virt_insn")
 
 enum vmlet_exit_reason {
 #define X(sym, name) VMLET_EXIT_##sym,
@@ -58,13 +58,14 @@ enum vmlet_exit_reason {
 	VMLET_EXIT_COUNT
 };
 
-extern const char *const vmlet_exit_names[VMLET_EXIT_COUNT];
-
 /* Access bits of a nested fault and of guest page walks. */
 #define VMLET_ACCESS_READ	BIT(0)
 #define VMLET_ACCESS_WRITE	BIT(1)
 #define VMLET_ACCESS_EXEC	BIT(2)
 #define VMLET_ACCESS_USER	BIT(3)
+
+/* What switches to another task, as VT-x numbers it; a gate of the IDT. */
+enum vmlet_task_source { VMLET_TASK_CALL, VMLET_TASK_IRET, VMLET_TASK_JMP, VMLET_TASK_GATE };
 
 /**
  * struct vmlet_exit - one VM exit in the vendor-neutral vocabulary
@@ -76,9 +77,11 @@ extern const char *const vmlet_exit_names[VMLET_EXIT_COUNT];
  *		assists: the handler decodes the instruction
  * @io:		IO: port, operand size in bytes, direction. IO_STRING adds nothing: the handler decodes
  * @fault:	NESTED_FAULT: GPA, VMLET_ACCESS_* of the access; @fault.final: the CPU says that the guest's own
- *		tables permit the access and that @fault.gpa is not in one of them
+ *		tables permit the access and that @fault.gpa is not in one of them; @fault.prepared: from the fast
+ *		handler to the slow one
  * @exception:	EXCEPTION: vector, error code; @exception.dr6: #DB, bits to set in DR6
- * @raw:	UNKNOWN, FAIL_ENTRY, TASK_SWITCH: hardware's qualification, for reports
+ * @task:	TASK_SWITCH: TSS selector, enum vmlet_task_source; @task.is_insn: the old task goes on behind an instruction
+ * @raw:	UNKNOWN, FAIL_ENTRY: hardware's qualification, for reports
  */
 struct vmlet_exit {
 	u8 reason;
@@ -100,6 +103,7 @@ struct vmlet_exit {
 			u64 gpa;
 			u8 access;
 			bool final;
+			bool prepared;
 		} fault;
 		struct {
 			u8 vector;
@@ -107,6 +111,11 @@ struct vmlet_exit {
 			u32 error;
 			u64 dr6;
 		} exception;
+		struct {
+			u16 selector;
+			u8 source;
+			bool is_insn;
+		} task;
 		u64 raw[2];
 	};
 };
@@ -140,6 +149,7 @@ extern const struct vmlet_exit_handler vmlet_exit_table[VMLET_EXIT_COUNT];
 
 /* The handlers, by file; fast ones first. */
 int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu);
+int vmlet_exit_mwait(struct vmlet_vcpu *vcpu);
 int vmlet_exit_rdmsr(struct vmlet_vcpu *vcpu);
 int vmlet_exit_wrmsr(struct vmlet_vcpu *vcpu);
 int vmlet_exit_hypercall(struct vmlet_vcpu *vcpu);
@@ -147,8 +157,11 @@ int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu);
 int vmlet_exit_cr(struct vmlet_vcpu *vcpu);
 int vmlet_exit_dr(struct vmlet_vcpu *vcpu);
 int vmlet_exit_xsetbv(struct vmlet_vcpu *vcpu);
+int vmlet_exit_io_fast(struct vmlet_vcpu *vcpu);
 int vmlet_exit_io(struct vmlet_vcpu *vcpu);
 int vmlet_exit_io_string(struct vmlet_vcpu *vcpu);
+int vmlet_exit_nested_fault_fast(struct vmlet_vcpu *vcpu);
 int vmlet_exit_nested_fault(struct vmlet_vcpu *vcpu);
+int vmlet_exit_task_switch(struct vmlet_vcpu *vcpu);
 
 #endif

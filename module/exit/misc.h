@@ -12,10 +12,11 @@ int vmlet_exit_nop(struct vmlet_vcpu *vcpu);
 int vmlet_exit_gp(struct vmlet_vcpu *vcpu);
 int vmlet_exit_ud(struct vmlet_vcpu *vcpu);
 int vmlet_exit_exception(struct vmlet_vcpu *vcpu);
-int vmlet_exit_intr_window(struct vmlet_vcpu *vcpu);
+int vmlet_exit_intr_window_fast(struct vmlet_vcpu *vcpu);
 int vmlet_exit_nmi_window(struct vmlet_vcpu *vcpu);
 int vmlet_exit_triple_fault(struct vmlet_vcpu *vcpu);
 int vmlet_exit_hlt(struct vmlet_vcpu *vcpu);
+int vmlet_exit_pause(struct vmlet_vcpu *vcpu);
 int vmlet_exit_rdtsc(struct vmlet_vcpu *vcpu);
 
 #endif

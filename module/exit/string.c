@@ -11,6 +11,7 @@
 
 #include "../cpu/vendor.h"
 #include "../insn/insn.h"
+#include "../irq/irq.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
 
@@ -22,14 +23,14 @@ static u8 index_register(bool in)
 	return in ? VMLET_RDI : VMLET_RSI;
 }
 
-/* How many of the elements at @ea one exit can carry: ascending, in one page, without wrap of the index. */
+/* How many of the elements at @ea one exit can carry: ascending, in one page, without wrap of the index. A single step is over one. */
 static u32 batch(struct vmlet_vcpu *vcpu, u64 ea, u64 count)
 {
 	const struct vmlet_insn *insn = &vcpu->insn;
 	u64 wrap = ~0ull >> (64 - 8 * insn->ad_bytes);
 	u64 room = vcpu->pio.in ? INS_BYTES : OUTS_BYTES;
 
-	if (vmlet_rflags(vcpu) & X86_EFLAGS_DF)
+	if (vmlet_rflags(vcpu) & (X86_EFLAGS_DF | X86_EFLAGS_TF))
 		return 1;
 	room = min(room, wrap - ea);
 	return clamp_t(u64, room / insn->op_bytes, 1, count);
@@ -91,23 +92,23 @@ static int complete_elements(struct vmlet_vcpu *vcpu)
 {
 	const struct vmlet_insn *insn = &vcpu->insn;
 	u8 index = index_register(vcpu->pio.in);
-	u32 n = min_t(u64, vcpu->pio.count, vmlet_string_count(vcpu, insn));
+	u32 n = min_t(u64, vcpu->pio.count, vmlet_string_count(vcpu->regs, insn));
 	struct vmlet_span span;
 	int ret;
 
 	if (vcpu->pio.in && n) {
-		ret = map_elements(vcpu, vmlet_string_address(vcpu, insn, index), &n, &span);
+		ret = map_elements(vcpu, vmlet_string_address(vcpu->regs, insn, index), &n, &span);
 		if (ret)
 			return ret;
 		ret = copy_elements(vcpu, &span);
 		if (ret != VMLET_RESUME)
 			return ret;
 	}
-	vmlet_string_advance(vcpu, insn, index, n);
+	vmlet_string_advance(vcpu->regs, insn, vmlet_rflags(vcpu), index, n);
 	return vmlet_string_done(vcpu, insn, n);
 }
 
-static int ask_userspace(struct vmlet_vcpu *vcpu)
+static int ask_userspace(struct vmlet_vcpu *vcpu, int (*complete)(struct vmlet_vcpu *vcpu))
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -116,7 +117,48 @@ static int ask_userspace(struct vmlet_vcpu *vcpu)
 	run->io.port = vcpu->pio.port;
 	run->io.count = vcpu->pio.count;
 	run->io.data_offset = VMLET_PIO_PAGE * PAGE_SIZE;
-	return vmlet_to_user(vcpu, KVM_EXIT_IO, complete_elements);
+	if (vcpu->pio.in)
+		memset(vcpu->pio_data, 0, vcpu->pio.size * vcpu->pio.count);
+	return vmlet_to_user(vcpu, KVM_EXIT_IO, complete);
+}
+
+/* How many of the elements somebody in the kernel serves: up to the first that is userspace's. */
+static u32 serve_elements(struct vmlet_vcpu *vcpu)
+{
+	unsigned int size = vcpu->pio.size;
+	u8 *data = vcpu->pio_data;
+	u64 value;
+	u32 n;
+
+	guard(rcu)();
+	for (n = 0; n < vcpu->pio.count; n++, data += size) {
+		value = 0;
+		memcpy(&value, data, size);
+		if (!vmlet_bus_access(vcpu, VMLET_BUS_PORT, vcpu->pio.port, size, &value, !vcpu->pio.in))
+			break;
+		if (vcpu->pio.in)
+			memcpy(data, &value, size);
+	}
+	return n;
+}
+
+int vmlet_string_port(struct vmlet_vcpu *vcpu, int (*answered)(struct vmlet_vcpu *vcpu))
+{
+	return serve_elements(vcpu) ? answered(vcpu) : ask_userspace(vcpu, answered);
+}
+
+/* Or is some of it a device? */
+static bool is_memory(struct vmlet_vcpu *vcpu, const struct vmlet_span *span)
+{
+	unsigned int done, piece;
+	gpa_t gpa;
+
+	for (done = 0; done < span->len; done += piece) {
+		piece = vmlet_span_piece(span, done, &gpa);
+		if (!vmlet_mem_is_there(vcpu, gpa, vcpu->pio.in))
+			return false;
+	}
+	return true;
 }
 
 /* ins: 6c, 6d; outs: 6e, 6f */
@@ -142,6 +184,7 @@ int vmlet_exit_io_string(struct vmlet_vcpu *vcpu)
 	struct vmlet_insn *insn = &vcpu->insn;
 	struct vmlet_span span;
 	u64 ea, count;
+	u32 served;
 	int ret;
 
 	ret = vmlet_insn_decode(vcpu, insn);
@@ -150,19 +193,27 @@ int vmlet_exit_io_string(struct vmlet_vcpu *vcpu)
 	if (ret)
 		return ret;
 	set_operation(vcpu);
-	count = vmlet_string_count(vcpu, insn);
+	count = vmlet_string_count(vcpu->regs, insn);
 	if (!count)
 		return vmlet_string_done(vcpu, insn, 0);
 
-	ea = vmlet_string_address(vcpu, insn, index_register(vcpu->pio.in));
+	ea = vmlet_string_address(vcpu->regs, insn, index_register(vcpu->pio.in));
 	vcpu->pio.count = batch(vcpu, ea, count);
 	ret = map_elements(vcpu, ea, &vcpu->pio.count, &span);
 	if (ret)
 		return ret;
+	if (!is_memory(vcpu, &span)) {
+		vcpu->pio.count = 1;
+		return vmlet_mmio_port(vcpu);
+	}
 	if (!vcpu->pio.in) {
 		ret = copy_elements(vcpu, &span);
 		if (ret != VMLET_RESUME)
 			return ret;
 	}
-	return ask_userspace(vcpu);
+	served = serve_elements(vcpu);
+	if (!served)
+		return ask_userspace(vcpu, complete_elements);
+	vcpu->pio.count = served;
+	return complete_elements(vcpu);
 }

@@ -10,12 +10,6 @@
 #include "exit.h"
 #include "misc.h"
 
-const char *const vmlet_exit_names[VMLET_EXIT_COUNT] = {
-#define X(sym, name) [VMLET_EXIT_##sym] = name,
-	VMLET_EXIT_REASONS(X)
-#undef X
-};
-
 const struct vmlet_exit_handler vmlet_exit_table[VMLET_EXIT_COUNT] = {
 	[0 ... VMLET_EXIT_COUNT - 1]	= { .slow = vmlet_exit_unknown },
 	[VMLET_EXIT_FAIL_ENTRY]		= { .slow = vmlet_exit_fail_entry },
@@ -25,9 +19,10 @@ const struct vmlet_exit_handler vmlet_exit_table[VMLET_EXIT_COUNT] = {
 	[VMLET_EXIT_MCE]		= { .slow = vmlet_exit_resume },
 	[VMLET_EXIT_INIT]		= { .slow = vmlet_exit_resume },
 	[VMLET_EXIT_EXCEPTION]		= { .slow = vmlet_exit_exception },
-	[VMLET_EXIT_INTR_WINDOW]	= { .slow = vmlet_exit_intr_window },
+	[VMLET_EXIT_INTR_WINDOW]	= { vmlet_exit_intr_window_fast, vmlet_exit_resume },
 	[VMLET_EXIT_NMI_WINDOW]		= { .slow = vmlet_exit_nmi_window },
 	[VMLET_EXIT_TRIPLE_FAULT]	= { .slow = vmlet_exit_triple_fault },
+	[VMLET_EXIT_TASK_SWITCH]	= { .slow = vmlet_exit_task_switch },
 	[VMLET_EXIT_CPUID]		= { vmlet_exit_cpuid,		vmlet_exit_cpuid },
 	[VMLET_EXIT_HLT]		= { .slow = vmlet_exit_hlt },
 	[VMLET_EXIT_INVD]		= { vmlet_exit_nop,		vmlet_exit_nop },
@@ -42,14 +37,14 @@ const struct vmlet_exit_handler vmlet_exit_table[VMLET_EXIT_COUNT] = {
 	[VMLET_EXIT_LMSW]		= { .slow = vmlet_exit_cr },
 	[VMLET_EXIT_DR_READ]		= { .slow = vmlet_exit_dr },
 	[VMLET_EXIT_DR_WRITE]		= { .slow = vmlet_exit_dr },
-	[VMLET_EXIT_IO]			= { .slow = vmlet_exit_io },
+	[VMLET_EXIT_IO]			= { vmlet_exit_io_fast,		vmlet_exit_io },
 	[VMLET_EXIT_IO_STRING]		= { .slow = vmlet_exit_io_string },
 	[VMLET_EXIT_RDMSR]		= { vmlet_exit_rdmsr,		vmlet_exit_rdmsr },
 	[VMLET_EXIT_WRMSR]		= { vmlet_exit_wrmsr,		vmlet_exit_wrmsr },
 	[VMLET_EXIT_XSETBV]		= { .slow = vmlet_exit_xsetbv },
-	[VMLET_EXIT_MONITOR]		= { vmlet_exit_nop,		vmlet_exit_nop },
-	[VMLET_EXIT_MWAIT]		= { vmlet_exit_nop,		vmlet_exit_nop },
-	[VMLET_EXIT_PAUSE]		= { vmlet_exit_nop,		vmlet_exit_nop },
-	[VMLET_EXIT_NESTED_FAULT]	= { .slow = vmlet_exit_nested_fault },
+	[VMLET_EXIT_MONITOR]		= { vmlet_exit_mwait,		vmlet_exit_mwait },
+	[VMLET_EXIT_MWAIT]		= { vmlet_exit_mwait,		vmlet_exit_mwait },
+	[VMLET_EXIT_PAUSE]		= { .slow = vmlet_exit_pause },
+	[VMLET_EXIT_NESTED_FAULT]	= { vmlet_exit_nested_fault_fast,	vmlet_exit_nested_fault },
 	[VMLET_EXIT_VIRT_INSN]		= { vmlet_exit_ud,		vmlet_exit_ud },
 };

@@ -41,11 +41,29 @@
 #define FOLL_HONOR_NUMA_FAULT	0
 #endif
 
+#ifndef VMLET_HAVE_HRTIMER_SETUP
+#define hrtimer_setup(timer, fn, clock, mode) do { hrtimer_init(timer, clock, mode); (timer)->function = (fn); } while (0)
+#endif
+
+#ifndef VMLET_HAVE_VM_FLAGS_CLEAR
+#define vm_flags_clear(vma, flags)	((void)((vma)->vm_flags &= ~(flags)))
+#endif
+
 /* What a callback of the MMU notifier that asks for the age of a page returns. */
 #ifdef VMLET_HAVE_YOUNG_BOOL
 #define vmlet_young_t	bool
 #else
 #define vmlet_young_t	int
+#endif
+
+#ifdef VMLET_HAVE_EVENTFD_SIGNAL_N
+#include <linux/eventfd.h>
+#define eventfd_signal(ctx)	eventfd_signal(ctx, 1)
+#endif
+
+/* Of what either returns only the attributes are used. */
+#ifndef VMLET_HAVE_GENL_INFO_DUMP
+#define genl_info_dump(cb)	genl_dumpit_info(cb)
 #endif
 
 #ifdef VMLET_HAVE_SVM_MISC_CTL
@@ -81,6 +99,30 @@ struct kvm_userspace_memory_region2 {
 
 #define KVM_SET_USER_MEMORY_REGION2	_IOW(KVMIO, 0x49, struct kvm_userspace_memory_region2)
 #define KVM_CAP_USER_MEMORY2		231
+#endif
+
+#ifndef KVM_PRE_FAULT_MEMORY
+struct kvm_pre_fault_memory {
+	__u64 gpa;
+	__u64 size;
+	__u64 flags;
+	__u64 padding[5];
+};
+
+#define KVM_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#define KVM_CAP_PRE_FAULT_MEMORY	236
+#endif
+
+#ifndef KVM_CAP_X86_APIC_BUS_CYCLES_NS
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS	237
+#endif
+
+#ifndef KVM_MSR_EXIT_REASON_VALID_MASK
+#define KVM_MSR_EXIT_REASON_VALID_MASK	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER)
+#endif
+
+#ifndef KVM_X86_QUIRK_STUFF_FEATURE_MSRS
+#define KVM_X86_QUIRK_STUFF_FEATURE_MSRS	(1 << 8)
 #endif
 
 #endif

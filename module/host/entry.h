@@ -9,7 +9,10 @@
 #include <asm/cpufeatures.h>
 #include <asm/nospec-branch.h>
 
-/* Before a guest: what the host left in the CPU's buffers goes. */
+/*
+ * Before a guest: what the host left in the CPU's buffers goes. Where kernels have a flag for guests of its own, it is set
+ * for AMD's CPUs alone; on Intel's CLEAR_CPU_BUFFERS, which is for user code, stands for both.
+ */
 #ifdef VM_CLEAR_CPU_BUFFERS
 #define VMLET_CLEAR_BUFFERS	VM_CLEAR_CPU_BUFFERS
 #elif defined(X86_FEATURE_CLEAR_CPU_BUF_VM)

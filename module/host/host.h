@@ -13,6 +13,7 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/nospec-branch.h>
+#include <asm/spec-ctrl.h>
 
 /* Some kernels call this field of struct kvm_run differently in the kernel: userspace changes it at any time. */
 #ifdef VMLET_HAVE_IMMEDIATE_EXIT_UNSAFE
@@ -31,6 +32,26 @@ void vmlet_host_machine_check(void);
  * Return: true: let the guest go on; false: the guest is to have #AC.
  */
 bool vmlet_host_split_lock(unsigned long ip);
+
+/*
+ * SSBD of AMD's CPUs without SPEC_CTRL: in an MSR that threads of a core share, or the hypervisor above has it. The kernel
+ * alone can set it for a guest, and knows what the host has.
+ */
+static inline bool vmlet_host_virt_ssbd(void)
+{
+#ifdef VMLET_HAVE_VIRT_SPEC_CTRL
+	return boot_cpu_has(X86_FEATURE_LS_CFG_SSBD) || boot_cpu_has(X86_FEATURE_VIRT_SSBD);
+#else
+	return false;
+#endif
+}
+
+static inline void vmlet_host_virt_spec_ctrl(u64 guest, bool set)
+{
+#ifdef VMLET_HAVE_VIRT_SPEC_CTRL
+	x86_virt_spec_ctrl(guest, set);
+#endif
+}
 
 /*
  * A guest has run on this CPU: where the guest can have trained the branch predictor, the host flushes it before
@@ -53,6 +74,12 @@ static inline void vmlet_host_breakpoints_save(void) { }
 #else
 void vmlet_host_breakpoints_save(void);
 #endif
+
+/**
+ * vmlet_host_kick_cpu - have another CPU take an interrupt, and so leave a guest
+ * @cpu:	any online CPU; any context
+ */
+void vmlet_host_kick_cpu(int cpu);
 
 /**
  * vmlet_host_power_register - follow suspend, resume and reboot

@@ -13,7 +13,7 @@
 #include "../cpu/vendor.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
-#include "insn.h"
+#include "peek.h"
 
 static u8 user_access(struct vmlet_vcpu *vcpu)
 {
@@ -70,31 +70,45 @@ static unsigned int mode_bytes(struct vmlet_vcpu *vcpu)
 	return vcpu->seg[VMLET_CS].db ? 4 : 2;
 }
 
-static u64 size_mask(unsigned int bytes)
+/* Other code than the last time, or by another way. */
+bool vmlet_insn_anew(struct vmlet_vcpu *vcpu, struct vmlet_code *code, const struct vmlet_slots *slots, int change)
 {
-	return ~0ull >> (64 - 8 * bytes);
+	struct vmlet_insn *insn = &code->insn;
+
+	insn->len = 0;
+	code->op = NULL;
+	if (change < 0 && (!vmlet_code_find(vcpu, code, slots) || vmlet_code_read(code) < 0))
+		return false;
+	memcpy(insn->bytes, code->bytes, VMLET_INSN_MAX);
+	insn->len = VMLET_INSN_MAX;
+	if (!vmlet_insn_parse(insn, 8))
+		return true;
+	code->slots = 0;
+	return false;
 }
 
-static u64 effective_address(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn)
+/* True: @insn is what vmlet_insn_peek() found. */
+static bool peek(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
 {
-	u64 ea = insn->disp;
+	int idx = srcu_read_lock(&vcpu->vm->srcu);
+	const struct vmlet_code *code = vmlet_insn_peek(vcpu, vmlet_slots(vcpu->vm));
 
-	if (insn->base == VMLET_REG_RIP)
-		ea += vmlet_rip(vcpu) + insn->len;
-	else if (insn->base != VMLET_REG_NONE)
-		ea += vmlet_gpr(vcpu, insn->base);
-	if (insn->index != VMLET_REG_NONE)
-		ea += vmlet_gpr(vcpu, insn->index) << insn->scale;
-	return ea & size_mask(insn->ad_bytes);
+	if (code)
+		*insn = code->insn;
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return code;
 }
 
 /* What is wrong with the next page matters only if the instruction does not end in this one. */
 int vmlet_insn_decode(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
 {
-	gva_t linear = vmlet_linear_rip(vcpu);
 	struct vmlet_pf pf;
+	gva_t linear;
 	int ret, err;
 
+	if (peek(vcpu, insn))
+		return 0;
+	linear = vmlet_linear_rip(vcpu);
 	insn->len = 0;
 	err = fetch_page(vcpu, insn, linear, &pf);
 	if (!err && insn->len < VMLET_INSN_MAX)
@@ -106,37 +120,23 @@ int vmlet_insn_decode(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
 	if (ret == -EACCES)
 		return vmlet_inject_pf(vcpu, pf.address, pf.error);
 	if (!ret)
-		insn->ea = effective_address(vcpu, insn);
+		insn->ea = vmlet_insn_address(vcpu, insn);
 	return ret;
-}
-
-/* Without REX, byte registers 4 to 7 are AH, CH, DH and BH. */
-static bool is_high_byte(const struct vmlet_insn *insn, u8 nr, unsigned int bytes)
-{
-	return bytes == 1 && !insn->rex && nr >= 4 && nr < 8;
 }
 
 u64 vmlet_operand(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes)
 {
-	if (is_high_byte(insn, nr, bytes))
-		return (u8)(vmlet_gpr(vcpu, nr - 4) >> 8);
-	return vmlet_gpr(vcpu, nr) & size_mask(bytes);
+	if (nr == VMLET_RSP)
+		vmlet_need(vcpu, VMLET_G_RSP);
+	return vmlet_reg(vcpu->regs, insn, nr, bytes);
 }
 
 void vmlet_operand_set(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 nr, unsigned int bytes,
 		       u64 value)
 {
-	u64 mask = size_mask(bytes);
-
-	if (is_high_byte(insn, nr, bytes)) {
-		nr -= 4;
-		mask <<= 8;
-		value <<= 8;
-	}
-	value &= mask;
-	if (bytes < 4)
-		value |= vmlet_gpr(vcpu, nr) & ~mask;
-	vmlet_gpr_set(vcpu, nr, value);
+	if (nr == VMLET_RSP)
+		vmlet_touch(vcpu, VMLET_G_RSP);
+	vmlet_reg_set(vcpu->regs, insn, nr, bytes, value);
 }
 
 /* May @len bytes at @ea be accessed through @seg of a mode with limits? */
@@ -146,7 +146,7 @@ static bool in_limit(const struct kvm_segment *seg, u64 ea, unsigned int len)
 
 	if ((seg->type & 0xc) == 4)	/* data that expands down: valid above the limit */
 		return ea > seg->limit && last <= (seg->db ? U32_MAX : U16_MAX);
-	return last <= seg->limit;
+	return last <= seg->limit || seg->limit == U32_MAX;
 }
 
 static bool has_right(struct vmlet_vcpu *vcpu, const struct kvm_segment *seg, bool write)
@@ -176,6 +176,14 @@ bool vmlet_linear(struct vmlet_vcpu *vcpu, u8 nr, u64 ea, unsigned int len, bool
 	return has_right(vcpu, seg, write) && in_limit(seg, ea, len);
 }
 
+/* Alignment is checked of user code, if its kernel says so, and of what is not larger than a register. */
+static bool is_misaligned(struct vmlet_vcpu *vcpu, gva_t linear, unsigned int len)
+{
+	if (vmlet_cpl(vcpu) != 3 || !(vcpu->cr0 & X86_CR0_AM) || !(vmlet_rflags(vcpu) & X86_EFLAGS_AC))
+		return false;
+	return len <= sizeof(u64) && linear & (len - 1);
+}
+
 int vmlet_span_map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, u8 access,
 		   struct vmlet_span *span)
 {
@@ -185,6 +193,8 @@ int vmlet_span_map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, u8
 
 	if (!vmlet_linear(vcpu, seg, ea, len, access & VMLET_ACCESS_WRITE, &linear))
 		return vmlet_inject_error(vcpu, seg == VMLET_SS ? X86_TRAP_SS : X86_TRAP_GP, 0);
+	if (is_misaligned(vcpu, linear, len))
+		return vmlet_inject_error(vcpu, X86_TRAP_AC, 0);
 	access |= user_access(vcpu);
 	span->len = len;
 	span->first = min_t(unsigned int, len, PAGE_SIZE - offset_in_page(linear));
@@ -208,34 +218,9 @@ unsigned int vmlet_span_piece(const struct vmlet_span *span, unsigned int done, 
 	return span->len - done;
 }
 
-u64 vmlet_string_address(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index)
-{
-	return vmlet_gpr(vcpu, index) & size_mask(insn->ad_bytes);
-}
-
-u64 vmlet_string_count(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn)
-{
-	if (!insn->rep)
-		return 1;
-	return vmlet_gpr(vcpu, VMLET_RCX) & size_mask(insn->ad_bytes);
-}
-
-void vmlet_string_advance(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index, u64 n)
-{
-	u64 address = vmlet_gpr(vcpu, index);
-	u64 delta = n * insn->op_bytes;
-
-	address = vmlet_rflags(vcpu) & X86_EFLAGS_DF ? address - delta : address + delta;
-	vmlet_operand_set(vcpu, insn, index, insn->ad_bytes, address);
-}
-
 int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u64 n)
 {
-	u64 count = vmlet_string_count(vcpu, insn) - n;
-
-	if (insn->rep)
-		vmlet_operand_set(vcpu, insn, VMLET_RCX, insn->ad_bytes, count);
-	if (!count || !insn->rep)
-		vmlet_skip_len(vcpu, insn->len);
+	/* A trap flag is honoured after each iteration. */
+	vmlet_skip_len(vcpu, vmlet_string_step(vcpu->regs, insn, n) ? insn->len : 0);
 	return VMLET_RESUME;
 }

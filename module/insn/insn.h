@@ -36,12 +36,7 @@ int vmlet_span_map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, unsigned int len, u8
 /* What is behind the first @done bytes: its GPA, and how much is contiguous. */
 unsigned int vmlet_span_piece(const struct vmlet_span *span, unsigned int done, gpa_t *gpa);
 
-/* A string instruction: address in SI or DI, elements to do (1 without REP), and @n elements done. */
-u64 vmlet_string_address(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index);
-u64 vmlet_string_count(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn);
-void vmlet_string_advance(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u8 index, u64 n);
-
-/* Count off @n elements; the instruction ends with the last one. Returns VMLET_RESUME. */
+/* Count off @n elements of a string instruction, which ends with the last one. Returns VMLET_RESUME. */
 int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u64 n);
 
 /*
@@ -50,5 +45,19 @@ int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u6
  * return value.
  */
 int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu);
+
+/*
+ * Likewise in the inner loop: a plain move, from or to a device of the kernel's. Fast handler's return value. If it is
+ * userspace's, vmlet_mmio_ask() does what is left: vcpu->exit.fault.prepared is set.
+ */
+int vmlet_mmio_move(struct vmlet_vcpu *vcpu);
+int vmlet_mmio_ask(struct vmlet_vcpu *vcpu);
+
+/*
+ * INS or OUTS, which are vcpu->insn and vcpu->pio, where no memory is: one element. Slow handler's return value. It
+ * comes back for the port, to exit/string.c, which calls @answered when vcpu->pio_data has been read or written.
+ */
+int vmlet_mmio_port(struct vmlet_vcpu *vcpu);
+int vmlet_string_port(struct vmlet_vcpu *vcpu, int (*answered)(struct vmlet_vcpu *vcpu));
 
 #endif

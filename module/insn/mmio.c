@@ -2,299 +2,89 @@
 /*
  * DOC: instructions that touch device memory
  *
- * A table says what an instruction does with its memory operand: load, compute, store, write a
- * register. The steps are the same for all of them; each access is done in pieces that end at page
- * boundaries, in memory where there is some, by userspace where there is none. Between two pieces
- * the state is in vcpu->mmio; registers, flags and RIP change only after the last one. One
- * iteration of a string instruction at a time: the CPU executes the rest, and exits again if need
- * be.
+ * ops.c says what an instruction does with its operands. Here they are found and accessed, each in pieces of at most
+ * eight bytes that end at page boundaries: in memory where there is some, by a device of the kernel's or else by userspace
+ * where there is none. Between two pieces the state is in vcpu->mmio; registers, flags and RIP change only after the last
+ * one. One iteration of a string instruction at a time: the CPU executes the rest, and exits again if need be.
  */
 #include <asm/processor-flags.h>
 #include <linux/bitops.h>
 #include <linux/mm.h>
 
+#include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
+#include "../irq/irq.h"
 #include "../mem/mem.h"
+#include "../observe/trace.h"
 #include "../run/run.h"
-#include "insn.h"
+#include "peek.h"
 
-/* What the instruction does with the memory operand. */
-#define LOAD	0x001
-#define STORE	0x002
-#define TO_REG	0x004	/* the result goes to the other operand, not to memory */
-#define SIGN	0x008	/* sign-extends what it loads */
-#define SWAP	0x010	/* what was loaded goes to the register */
-#define FLAGS	0x020	/* changes status flags */
+#define PIECE_MAX	8	/* bytes of an exit to userspace */
 
-/* The other operand, where it is not the register of ModRM.reg. */
-#define IMM	0x040
-#define ONE	0x080
-#define ACC	0x100
+static bool is_vector(const struct vmlet_op *op)
+{
+	return op->compute >= VMLET_VECTOR;
+}
 
-/* Where memory is, when ModRM does not say it. */
-#define FROM_SI	0x200
-#define TO_DI	0x400
-#define STRING	(FROM_SI | TO_DI)
+/* Everything is loaded. */
+static void execute(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_work *work = &vcpu->mmio.work;
 
-#define ONLY64	0x800	/* another instruction outside 64-bit mode */
+	if (is_vector(vcpu->mmio.op))
+		vmlet_fpu_vector(vcpu, vcpu->insn.reg, work->vector, vcpu->insn.vex);
+	vmlet_need(vcpu, VMLET_G_RSP);
+	work->flags = vmlet_rflags(vcpu);
+	vmlet_op_execute(vcpu->mmio.op, &vcpu->insn, vcpu->regs, work);
+}
 
 #define STATUS_FLAGS	(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | \
 			 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF)
 
-#define ANY	(-1)
-
-/* How the result comes about. The first eight are numbered as the opcodes do it. */
-enum compute {
-	ADD, OR, ADC, SBB, AND, SUB, XOR, CMP,
-	MOV, NOT, NEG, INC, DEC, BIT,
-	BY_OPCODE, BY_EXT,	/* one of the first eight, by bits 3 to 5 of the opcode or by ModRM.reg */
-};
-
-/* The first row that matches is taken. */
-struct vmlet_mmio_op {
-	u8 map, mask, opcode;
-	s8 ext;			/* ModRM.reg, or ANY */
-	u8 mem_bytes;		/* size of the memory operand if it is not the operand size */
-	u8 compute;
-	u16 what;
-};
-
-static const struct vmlet_mmio_op ops[] = {
-	{ 0, 0xfe, 0x88, ANY, 0, MOV, STORE },				/* mov mem, reg */
-	{ 0, 0xfe, 0x8a, ANY, 0, MOV, LOAD | TO_REG },			/* mov reg, mem */
-	{ 0, 0xfe, 0xc6, 0, 0, MOV, STORE | IMM },			/* mov mem, imm */
-	{ 0, 0xfe, 0xa0, ANY, 0, MOV, LOAD | TO_REG | ACC },		/* mov acc, moffs */
-	{ 0, 0xfe, 0xa2, ANY, 0, MOV, STORE | ACC },			/* mov moffs, acc */
-	{ 1, 0xff, 0xb6, ANY, 1, MOV, LOAD | TO_REG },			/* movzx */
-	{ 1, 0xff, 0xb7, ANY, 2, MOV, LOAD | TO_REG },
-	{ 1, 0xff, 0xbe, ANY, 1, MOV, LOAD | TO_REG | SIGN },		/* movsx */
-	{ 1, 0xff, 0xbf, ANY, 2, MOV, LOAD | TO_REG | SIGN },
-	{ 0, 0xff, 0x63, ANY, 4, MOV, LOAD | TO_REG | SIGN | ONLY64 },	/* movsxd */
-	{ 1, 0xff, 0xc3, ANY, 0, MOV, STORE },				/* movnti */
-	{ 0, 0xfe, 0xa4, ANY, 0, MOV, LOAD | STORE | FROM_SI | TO_DI },	/* movs */
-	{ 0, 0xfe, 0xaa, ANY, 0, MOV, STORE | ACC | TO_DI },		/* stos */
-	{ 0, 0xfe, 0xac, ANY, 0, MOV, LOAD | TO_REG | ACC | FROM_SI },	/* lods */
-	{ 0, 0xfe, 0x86, ANY, 0, MOV, LOAD | STORE | SWAP },		/* xchg */
-	{ 0, 0xfe, 0x38, ANY, 0, CMP, LOAD | FLAGS },			/* cmp mem, reg */
-	{ 0, 0xfe, 0x3a, ANY, 0, CMP, LOAD | FLAGS | TO_REG },		/* cmp reg, mem */
-	{ 0, 0xfe, 0x80, 7, 0, CMP, LOAD | FLAGS | IMM },		/* cmp mem, imm */
-	{ 0, 0xff, 0x83, 7, 0, CMP, LOAD | FLAGS | IMM },
-	{ 0, 0xfe, 0x84, ANY, 0, AND, LOAD | FLAGS },			/* test */
-	{ 0, 0xfe, 0xf6, 0, 0, AND, LOAD | FLAGS | IMM },
-	{ 0, 0xfe, 0xf6, 1, 0, AND, LOAD | FLAGS | IMM },
-	{ 0, 0xc6, 0x00, ANY, 0, BY_OPCODE, LOAD | STORE | FLAGS },	/* add ... xor mem, reg */
-	{ 0, 0xc6, 0x02, ANY, 0, BY_OPCODE, LOAD | TO_REG | FLAGS },	/* add ... xor reg, mem */
-	{ 0, 0xfe, 0x80, ANY, 0, BY_EXT, LOAD | STORE | FLAGS | IMM },	/* add ... xor mem, imm */
-	{ 0, 0xff, 0x83, ANY, 0, BY_EXT, LOAD | STORE | FLAGS | IMM },
-	{ 0, 0xfe, 0xf6, 2, 0, NOT, LOAD | STORE },
-	{ 0, 0xfe, 0xf6, 3, 0, NEG, LOAD | STORE | FLAGS },
-	{ 0, 0xfe, 0xfe, 0, 0, INC, LOAD | STORE | FLAGS | ONE },
-	{ 0, 0xfe, 0xfe, 1, 0, DEC, LOAD | STORE | FLAGS | ONE },
-	{ 1, 0xfe, 0xc0, ANY, 0, ADD, LOAD | STORE | FLAGS | SWAP },	/* xadd */
-	{ 1, 0xff, 0xba, 4, 0, BIT, LOAD | FLAGS | IMM },		/* bt, bts, btr, btc mem, imm */
-	{ 1, 0xff, 0xba, 5, 0, BIT, LOAD | STORE | FLAGS | IMM },
-	{ 1, 0xff, 0xba, 6, 0, BIT, LOAD | STORE | FLAGS | IMM },
-	{ 1, 0xff, 0xba, 7, 0, BIT, LOAD | STORE | FLAGS | IMM },
-};
-
-static u8 ext(const struct vmlet_insn *insn)
-{
-	return (insn->modrm >> 3) & 7;
-}
-
-static bool matches(const struct vmlet_mmio_op *op, const struct vmlet_insn *insn)
-{
-	if (op->map != insn->map || op->opcode != (insn->opcode & op->mask))
-		return false;
-	if (op->ext != ANY && op->ext != ext(insn))
-		return false;
-	if (op->what & ONLY64 && insn->mode_bytes != 8)
-		return false;
-	return op->what & STRING || insn->is_mem;
-}
-
-static const struct vmlet_mmio_op *find_op(const struct vmlet_insn *insn)
-{
-	const struct vmlet_mmio_op *op;
-
-	for (op = ops; op < ops + ARRAY_SIZE(ops); op++) {
-		if (matches(op, insn))
-			return op;
-	}
-	return NULL;
-}
-
-static u64 truncate_to(u64 value, unsigned int bytes)
-{
-	return value & (~0ull >> (64 - 8 * bytes));
-}
-
-static u64 status_flags(u64 flags, u64 result, u64 carries, unsigned int bytes)
-{
-	unsigned int top = 8 * bytes - 1;
-
-	flags &= ~STATUS_FLAGS;
-	if (carries >> top & 1)
-		flags |= X86_EFLAGS_CF;
-	if (!(hweight8(result) & 1))
-		flags |= X86_EFLAGS_PF;
-	if (carries & 8)
-		flags |= X86_EFLAGS_AF;
-	if (!truncate_to(result, bytes))
-		flags |= X86_EFLAGS_ZF;
-	if (result >> top & 1)
-		flags |= X86_EFLAGS_SF;
-	/* signed overflow: the carries out of the top bit and into it differ */
-	if ((carries ^ carries << 1) >> top & 1)
-		flags |= X86_EFLAGS_OF;
-	return flags;
-}
-
-/* @nr is one of the first eight of enum compute. Bit i of carries: the carry (borrow) out of bit i. */
-static u64 arithmetic(unsigned int nr, u64 a, u64 b, unsigned int bytes, u64 *flags)
-{
-	u64 in = nr == ADC || nr == SBB ? *flags & X86_EFLAGS_CF : 0;
-	u64 result, carries = 0;
-
-	switch (nr) {
-	case ADD: case ADC:
-		result = a + b + in;
-		carries = (a & b) | ((a | b) & ~result);
-		break;
-	case SUB: case SBB: case CMP:
-		result = a - b - in;
-		carries = (~a & b) | ((~a | b) & result);
-		break;
-	case OR:
-		result = a | b;
-		break;
-	case AND:
-		result = a & b;
-		break;
-	default:
-		result = a ^ b;
-	}
-	*flags = status_flags(*flags, result, carries, bytes);
-	return result;
-}
-
-static u64 step_by_one(unsigned int nr, u64 a, unsigned int bytes, u64 *flags)
-{
-	u64 carry = *flags & X86_EFLAGS_CF;
-	u64 result = arithmetic(nr, a, 1, bytes, flags);
-
-	*flags = (*flags & ~X86_EFLAGS_CF) | carry;
-	return result;
-}
-
-/* bt, bts, btr, btc by @nr: CF is the bit as it was. */
-static u64 bit_test(unsigned int nr, u64 a, u64 b, unsigned int bytes, u64 *flags)
-{
-	u64 bit = BIT_ULL(b & (8 * bytes - 1));
-
-	*flags &= ~X86_EFLAGS_CF;
-	if (a & bit)
-		*flags |= X86_EFLAGS_CF;
-	if (nr == 5)
-		return a | bit;
-	return nr == 6 ? a & ~bit : a ^ bit;
-}
-
-static u64 compute(const struct vmlet_insn *insn, unsigned int nr, u64 a, u64 b, u64 *flags)
-{
-	unsigned int bytes = insn->op_bytes;
-
-	switch (nr) {
-	case MOV:
-		return b;
-	case NOT:
-		return ~a;
-	case NEG:
-		return arithmetic(SUB, 0, a, bytes, flags);
-	case INC:
-		return step_by_one(ADD, a, bytes, flags);
-	case DEC:
-		return step_by_one(SUB, a, bytes, flags);
-	case BIT:
-		return bit_test(ext(insn), a, b, bytes, flags);
-	case BY_OPCODE:
-		return arithmetic(insn->opcode >> 3 & 7, a, b, bytes, flags);
-	case BY_EXT:
-		return arithmetic(ext(insn), a, b, bytes, flags);
-	default:
-		return arithmetic(nr, a, b, bytes, flags);
-	}
-}
-
-static unsigned int mem_bytes(const struct vmlet_insn *insn, const struct vmlet_mmio_op *op)
-{
-	return op->mem_bytes ?: insn->op_bytes;
-}
-
-static u8 register_nr(const struct vmlet_insn *insn, const struct vmlet_mmio_op *op)
-{
-	return op->what & ACC ? VMLET_RAX : insn->reg;
-}
-
-static u64 other_operand(struct vmlet_vcpu *vcpu, const struct vmlet_mmio_op *op)
-{
-	const struct vmlet_insn *insn = &vcpu->insn;
-
-	if (op->what & IMM)
-		return truncate_to(insn->imm, insn->op_bytes);
-	if (op->what & ONE)
-		return 1;
-	return vmlet_operand(vcpu, insn, register_nr(insn, op), insn->op_bytes);
-}
-
-/* Between load and store. */
-static void execute(struct vmlet_vcpu *vcpu)
-{
-	const struct vmlet_mmio_op *op = vcpu->mmio.op;
-	u64 a = vcpu->mmio.loaded, b;
-
-	if (op->what & SIGN)
-		a = sign_extend64(a, 8 * op->mem_bytes - 1);
-	/* the string move has two operands in memory and no other one */
-	b = (op->what & STRING) == STRING ? a : other_operand(vcpu, op);
-	if (op->what & TO_REG)
-		swap(a, b);
-	vcpu->mmio.flags = vmlet_rflags(vcpu);
-	vcpu->mmio.result = compute(&vcpu->insn, op->compute, a, b, &vcpu->mmio.flags);
-}
-
 /* All accesses are done: now the rest of the instruction's effects. */
 static int commit(struct vmlet_vcpu *vcpu)
 {
-	const struct vmlet_mmio_op *op = vcpu->mmio.op;
-	const struct vmlet_insn *insn = &vcpu->insn;
-	u8 nr = register_nr(insn, op);
+	const struct vmlet_op *op = vcpu->mmio.op;
+	const struct vmlet_work *work = &vcpu->mmio.work;
+	u64 rsp = vmlet_gpr(vcpu, VMLET_RSP);
+	bool done;
 
-	if (op->what & TO_REG && op->compute != CMP)
-		vmlet_operand_set(vcpu, insn, nr, insn->op_bytes, vcpu->mmio.result);
-	if (op->what & SWAP)
-		vmlet_operand_set(vcpu, insn, nr, insn->op_bytes, vcpu->mmio.loaded);
-	if (op->what & FLAGS) {
-		vmlet_touch(vcpu, VMLET_G_RFLAGS);
-		vcpu->rflags = vcpu->mmio.flags;
+	if ((vmlet_rflags(vcpu) ^ work->flags) & STATUS_FLAGS) {
+		vmlet_replace(vcpu, VMLET_G_RFLAGS);
+		vcpu->rflags = (vcpu->rflags & ~(u64)STATUS_FLAGS) | (work->flags & STATUS_FLAGS);
 	}
-	if (op->what & FROM_SI)
-		vmlet_string_advance(vcpu, insn, VMLET_RSI, 1);
-	if (op->what & TO_DI)
-		vmlet_string_advance(vcpu, insn, VMLET_RDI, 1);
-	if (op->what & STRING)
-		return vmlet_string_done(vcpu, insn, 1);
-	vmlet_skip_len(vcpu, insn->len);
+	if (is_vector(op) && op->what & VMLET_OP_LOAD)
+		vmlet_fpu_vector_set(vcpu, vcpu->insn.reg, work->vector, vcpu->insn.vex);
+	done = vmlet_op_commit(op, &vcpu->insn, vcpu->regs, work);
+	if (vcpu->regs[VMLET_RSP] != rsp)
+		vmlet_replace(vcpu, VMLET_G_RSP);
+	vmlet_skip_len(vcpu, done ? vcpu->insn.len : 0);
 	return VMLET_RESUME;
 }
 
+static int proceed(struct vmlet_vcpu *vcpu);
 static int complete_piece(struct vmlet_vcpu *vcpu);
 
 static void *piece_data(struct vmlet_vcpu *vcpu)
 {
-	u64 *value = vcpu->mmio.storing ? &vcpu->mmio.result : &vcpu->mmio.loaded;
+	return (u8 *)vcpu->mmio.work.mem[vcpu->mmio.step] + vcpu->mmio.done;
+}
 
-	return (u8 *)value + vcpu->mmio.done;
+static bool is_storing(const struct vmlet_vcpu *vcpu)
+{
+	return vcpu->mmio.step == VMLET_MEM_DST;
+}
+
+/* @data: NULL if it is not known yet. */
+static void trace_mmio(int type, gpa_t gpa, unsigned int len, const void *data)
+{
+	u64 value = 0;
+
+	if (!trace_kvm_mmio_enabled())
+		return;
+	if (data)
+		memcpy(&value, data, len);
+	trace_kvm_mmio(type, len, gpa, value);
 }
 
 static int ask_userspace(struct vmlet_vcpu *vcpu, gpa_t gpa)
@@ -303,26 +93,51 @@ static int ask_userspace(struct vmlet_vcpu *vcpu, gpa_t gpa)
 
 	run->mmio.phys_addr = gpa;
 	run->mmio.len = vcpu->mmio.piece;
-	run->mmio.is_write = vcpu->mmio.storing;
+	run->mmio.is_write = is_storing(vcpu);
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (vcpu->mmio.storing)
+	if (is_storing(vcpu))
 		memcpy(run->mmio.data, piece_data(vcpu), vcpu->mmio.piece);
+	vcpu->stats->mmio_exits++;
+	trace_mmio(is_storing(vcpu) ? VMLET_MMIO_WRITE : VMLET_MMIO_READ_UNSATISFIED, gpa, vcpu->mmio.piece,
+		   is_storing(vcpu) ? piece_data(vcpu) : NULL);
 	return vmlet_to_user(vcpu, KVM_EXIT_MMIO, complete_piece);
 }
 
-/* The rest of the load or of the store. VMLET_SKIP: done; VMLET_TO_USER; -errno. */
+static bool ask_device(struct vmlet_vcpu *vcpu, gpa_t gpa)
+{
+	bool done;
+
+	scoped_guard(rcu)
+		done = vmlet_bus_access(vcpu, VMLET_BUS_MMIO, gpa, vcpu->mmio.piece, piece_data(vcpu), is_storing(vcpu));
+	if (done)
+		trace_mmio(is_storing(vcpu) ? VMLET_MMIO_WRITE : VMLET_MMIO_READ, gpa, vcpu->mmio.piece, piece_data(vcpu));
+	return done;
+}
+
+/* 0; -ENXIO: neither memory nor a device of the kernel's. Memory comes first, except before a local APIC. */
+static int access_piece(struct vmlet_vcpu *vcpu, gpa_t gpa)
+{
+	int ret;
+
+	if (vmlet_mem_has_apic(vcpu->vm, gpa >> PAGE_SHIFT, 1) && ask_device(vcpu, gpa))
+		return 0;
+	if (is_storing(vcpu))
+		ret = vmlet_mem_write(vcpu, gpa, piece_data(vcpu), vcpu->mmio.piece);
+	else
+		ret = vmlet_mem_read(vcpu, gpa, piece_data(vcpu), vcpu->mmio.piece);
+	return ret == -ENXIO && ask_device(vcpu, gpa) ? 0 : ret;
+}
+
+/* The rest of an operand. VMLET_SKIP: done; VMLET_TO_USER; -errno. */
 static int transfer(struct vmlet_vcpu *vcpu)
 {
-	const struct vmlet_span *span = vcpu->mmio.storing ? &vcpu->mmio.dst : &vcpu->mmio.src;
+	const struct vmlet_span *span = &vcpu->mmio.span[vcpu->mmio.step];
 	gpa_t gpa;
 	int ret;
 
 	for (; vcpu->mmio.done < span->len; vcpu->mmio.done += vcpu->mmio.piece) {
-		vcpu->mmio.piece = vmlet_span_piece(span, vcpu->mmio.done, &gpa);
-		if (vcpu->mmio.storing)
-			ret = vmlet_mem_write(vcpu, gpa, piece_data(vcpu), vcpu->mmio.piece);
-		else
-			ret = vmlet_mem_read(vcpu, gpa, piece_data(vcpu), vcpu->mmio.piece);
+		vcpu->mmio.piece = min_t(unsigned int, vmlet_span_piece(span, vcpu->mmio.done, &gpa), PIECE_MAX);
+		ret = access_piece(vcpu, gpa);
 		if (ret == -ENXIO)
 			return ask_userspace(vcpu, gpa);
 		if (ret)
@@ -331,28 +146,63 @@ static int transfer(struct vmlet_vcpu *vcpu)
 	return VMLET_SKIP;
 }
 
-/* Load, execute, store, commit: from where the instruction stands. */
+static int port_answered(struct vmlet_vcpu *vcpu)
+{
+	if (vcpu->pio.in)
+		memcpy(vcpu->mmio.work.mem[VMLET_MEM_DST], vcpu->pio_data, vcpu->pio.size);
+	return proceed(vcpu);
+}
+
+/* Between load and store. */
+static int compute(struct vmlet_vcpu *vcpu)
+{
+	if (vcpu->mmio.op->compute != VMLET_PORT) {
+		execute(vcpu);
+		return VMLET_SKIP;
+	}
+	vcpu->mmio.work.flags = vmlet_rflags(vcpu);
+	if (!vcpu->pio.in)
+		memcpy(vcpu->pio_data, vcpu->mmio.work.mem[VMLET_MEM_SRC], vcpu->pio.size);
+	return vmlet_string_port(vcpu, port_answered);
+}
+
+/* Load, compute, store, commit: from where the instruction stands. */
 static int proceed(struct vmlet_vcpu *vcpu)
 {
 	int ret;
 
-	if (!vcpu->mmio.storing) {
+	for (;;) {
 		ret = transfer(vcpu);
 		if (ret != VMLET_SKIP)
 			return ret;
-		execute(vcpu);
-		vcpu->mmio.storing = true;
+		if (is_storing(vcpu))
+			return commit(vcpu);
+		vcpu->mmio.step++;
 		vcpu->mmio.done = 0;
+		if (is_storing(vcpu)) {
+			ret = compute(vcpu);
+			if (ret != VMLET_SKIP)
+				return ret;
+		}
 	}
-	ret = transfer(vcpu);
-	return ret == VMLET_SKIP ? commit(vcpu) : ret;
 }
 
-/* Userspace has done its piece. The run page is read once. */
+static void trace_answer(struct vmlet_vcpu *vcpu)
+{
+	gpa_t gpa;
+
+	vmlet_span_piece(&vcpu->mmio.span[vcpu->mmio.step], vcpu->mmio.done, &gpa);
+	trace_mmio(VMLET_MMIO_READ, gpa, vcpu->mmio.piece, piece_data(vcpu));
+}
+
+/* Userspace has done its piece. The run page is read once, and what it says of the address not at all. */
 static int complete_piece(struct vmlet_vcpu *vcpu)
 {
-	if (!vcpu->mmio.storing)
+	if (!is_storing(vcpu)) {
 		memcpy(piece_data(vcpu), vcpu->run->mmio.data, vcpu->mmio.piece);
+		if (trace_kvm_mmio_enabled())
+			trace_answer(vcpu);
+	}
 	vcpu->mmio.done += vcpu->mmio.piece;
 	return proceed(vcpu);
 }
@@ -376,31 +226,80 @@ static bool is_translated(struct vmlet_vcpu *vcpu, u64 ea, unsigned int bytes, u
 	return true;
 }
 
-/* Check and translate before the first access: a fault must find the instruction without effects. */
+static int map(struct vmlet_vcpu *vcpu, u8 seg, u64 ea, u8 access, unsigned int which)
+{
+	return vmlet_span_map(vcpu, seg, ea, vmlet_op_bytes(vcpu->mmio.op, &vcpu->insn), access,
+			      &vcpu->mmio.span[which]);
+}
+
+/* The operand that ModRM names. */
+static int map_named(struct vmlet_vcpu *vcpu)
+{
+	const struct vmlet_insn *insn = &vcpu->insn;
+	const struct vmlet_op *op = vcpu->mmio.op;
+	unsigned int bytes = vmlet_op_bytes(op, insn);
+	u64 ea = vmlet_op_address(op, insn, vcpu->regs);
+	u8 access = (op->what & VMLET_OP_LOAD ? VMLET_ACCESS_READ : 0) |
+		    (op->what & VMLET_OP_STORE ? VMLET_ACCESS_WRITE : 0);
+	unsigned int which = op->what & VMLET_OP_LOAD ? VMLET_MEM_SRC : VMLET_MEM_DST;
+	gva_t linear;
+	int ret = 0;
+
+	if (op->what & VMLET_OP_ALIGN && bytes >= 16 && vmlet_linear(vcpu, insn->seg, ea, bytes, false, &linear) &&
+	    linear & (bytes - 1))
+		return vmlet_inject_gp(vcpu);
+	if (!is_translated(vcpu, ea, bytes, access, &vcpu->mmio.span[which]))
+		ret = map(vcpu, insn->seg, ea, access, which);
+	if (access == (VMLET_ACCESS_READ | VMLET_ACCESS_WRITE))
+		vcpu->mmio.span[VMLET_MEM_DST] = vcpu->mmio.span[VMLET_MEM_SRC];
+	return ret;
+}
+
+static unsigned int stack_bytes(struct vmlet_vcpu *vcpu)
+{
+	if (vmlet_is_64bit(vcpu))
+		return 8;
+	vmlet_need(vcpu, VMLET_G_SEGS);
+	return vcpu->seg[VMLET_SS].db ? 4 : 2;
+}
+
+static int map_stack(struct vmlet_vcpu *vcpu, unsigned int below, u8 access, unsigned int which)
+{
+	u64 mask = vmlet_size_mask(vcpu->mmio.work.stack_bytes);
+
+	return map(vcpu, VMLET_SS, (vmlet_gpr(vcpu, VMLET_RSP) - below) & mask, access, which);
+}
+
+static int map_string(struct vmlet_vcpu *vcpu, u8 seg, u8 index, u8 access, unsigned int which)
+{
+	return map(vcpu, seg, vmlet_string_address(vcpu->regs, &vcpu->insn, index), access, which);
+}
+
+/*
+ * Check and translate before the first access: a fault must find the instruction without effects. In the order in which
+ * the CPU does it.
+ */
 static int map_operands(struct vmlet_vcpu *vcpu)
 {
 	const struct vmlet_insn *insn = &vcpu->insn;
-	const struct vmlet_mmio_op *op = vcpu->mmio.op;
-	struct vmlet_span *src = &vcpu->mmio.src, *dst = &vcpu->mmio.dst;
-	unsigned int bytes = mem_bytes(insn, op);
-	u8 access = (op->what & LOAD ? VMLET_ACCESS_READ : 0) | (op->what & STORE ? VMLET_ACCESS_WRITE : 0);
-	struct vmlet_span *span = op->what & LOAD ? src : dst;
+	u32 what = vcpu->mmio.op->what;
 	int ret = 0;
 
-	src->len = dst->len = 0;
-	if (op->what & FROM_SI)
-		ret = vmlet_span_map(vcpu, insn->seg, vmlet_string_address(vcpu, insn, VMLET_RSI), bytes,
-				     VMLET_ACCESS_READ, src);
-	if (!ret && op->what & TO_DI)
-		ret = vmlet_span_map(vcpu, VMLET_ES, vmlet_string_address(vcpu, insn, VMLET_RDI), bytes,
-				     VMLET_ACCESS_WRITE, dst);
-	if (op->what & STRING)
-		return ret;
-
-	if (!is_translated(vcpu, insn->ea, bytes, access, span))
-		ret = vmlet_span_map(vcpu, insn->seg, insn->ea, bytes, access, span);
-	if (!ret && access == (VMLET_ACCESS_READ | VMLET_ACCESS_WRITE))
-		*dst = *src;
+	memset(vcpu->mmio.span, 0, sizeof(vcpu->mmio.span));
+	vcpu->mmio.work.stack_bytes = stack_bytes(vcpu);
+	if (what & VMLET_OP_FROM_SI)
+		ret = map_string(vcpu, insn->seg, VMLET_RSI, VMLET_ACCESS_READ, VMLET_MEM_SRC);
+	if (!ret && what & VMLET_OP_FROM_DI)
+		ret = map_string(vcpu, VMLET_ES, VMLET_RDI, VMLET_ACCESS_READ,
+				 what & VMLET_OP_FROM_SI ? VMLET_MEM_OTHER : VMLET_MEM_SRC);
+	if (!ret && what & VMLET_OP_TO_DI)
+		ret = map_string(vcpu, VMLET_ES, VMLET_RDI, VMLET_ACCESS_WRITE, VMLET_MEM_DST);
+	if (!ret && what & VMLET_OP_POP)
+		ret = map_stack(vcpu, 0, VMLET_ACCESS_READ, VMLET_MEM_SRC);
+	if (!ret && insn->is_mem)
+		ret = map_named(vcpu);
+	if (!ret && what & VMLET_OP_PUSH)
+		ret = map_stack(vcpu, insn->op_bytes, VMLET_ACCESS_WRITE, VMLET_MEM_DST);
 	return ret;
 }
 
@@ -413,9 +312,130 @@ static bool is_delivering(struct vmlet_vcpu *vcpu)
 	return vcpu->events.mask & (VMLET_EV_EXCEPTION | VMLET_EV_REDO_NMI | VMLET_EV_REDO_IRQ);
 }
 
+#define NO_MOVE	(VMLET_OP_STRING | VMLET_OP_SWAP | VMLET_OP_POP | VMLET_OP_PUSH)
+
+/* Nothing but a move between memory and a register, or of an immediate value. A segment with a base is not worth it. */
+static const struct vmlet_op *find_move(const struct vmlet_insn *insn)
+{
+	const struct vmlet_op *op = vmlet_op_find(insn);
+
+	if (!op || op->compute != VMLET_MOV || op->what & NO_MOVE || insn->seg == VMLET_FS || insn->seg == VMLET_GS)
+		return NULL;
+	return op;
+}
+
+/* Is its operand what faulted? One in two pages may have faulted in the second. */
+static bool is_of_fault(struct vmlet_vcpu *vcpu, const struct vmlet_code *code)
+{
+	unsigned int offset = offset_in_page(vcpu->exit.fault.gpa);
+	u8 access = code->op->what & VMLET_OP_STORE ? VMLET_ACCESS_WRITE : VMLET_ACCESS_READ;
+
+	return vcpu->exit.fault.access & access && offset_in_page(code->insn.ea) == offset &&
+	       offset + vmlet_op_bytes(code->op, &code->insn) <= PAGE_SIZE;
+}
+
+/* Leave the move as the last return from a device would find it: vmlet_mmio_ask() has only to ask. */
+static void leave_move(struct vmlet_vcpu *vcpu, const struct vmlet_code *code, unsigned int bytes)
+{
+	struct vmlet_span span = { .gpa[0] = vcpu->exit.fault.gpa, .len = bytes, .first = bytes };
+
+	vcpu->insn = code->insn;
+	vcpu->mmio.op = code->op;
+	vcpu->mmio.span[VMLET_MEM_OTHER].len = vcpu->mmio.span[VMLET_MEM_DST].len = 0;
+	vcpu->mmio.step = code->op->what & VMLET_OP_STORE ? VMLET_MEM_DST : VMLET_MEM_SRC;
+	vcpu->mmio.span[vcpu->mmio.step] = span;
+	vcpu->mmio.done = 0;
+	vcpu->mmio.piece = bytes;
+	vcpu->exit.fault.prepared = true;
+}
+
+static u64 stored_value(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, const struct vmlet_op *op)
+{
+	u8 nr = vmlet_op_register(op, insn);
+
+	if (op->what & VMLET_OP_IMM)
+		return insn->imm;
+	/* What is above the operand's size does not matter. */
+	if (insn->op_bytes > 1 && nr != VMLET_RSP)
+		return vcpu->regs[nr];
+	return vmlet_operand(vcpu, insn, nr, insn->op_bytes);
+}
+
+/* Where vcpu->exit has faulted and @code->op says which move it is. */
+static int do_move(struct vmlet_vcpu *vcpu, const struct vmlet_code *code)
+{
+	const struct vmlet_op *op = code->op;
+	const struct vmlet_insn *insn = &code->insn;
+	unsigned int bytes = vmlet_op_bytes(op, insn);
+	bool store = op->what & VMLET_OP_STORE;
+	u64 *value = vcpu->mmio.work.mem[store ? VMLET_MEM_DST : VMLET_MEM_SRC];
+
+	*value = store ? stored_value(vcpu, insn, op) : 0;
+	if (!vmlet_bus_access(vcpu, VMLET_BUS_MMIO, vcpu->exit.fault.gpa, bytes, value, store)) {
+		leave_move(vcpu, code, bytes);
+		return VMLET_SLOW;
+	}
+	trace_kvm_mmio(store ? VMLET_MMIO_WRITE : VMLET_MMIO_READ, bytes, vcpu->exit.fault.gpa, *value);
+	if (op->what & VMLET_OP_LOAD)
+		vmlet_operand_set(vcpu, insn, vmlet_op_register(op, insn), insn->op_bytes,
+				  op->what & VMLET_OP_SIGN ? sign_extend64(*value, 8 * bytes - 1) : *value);
+	vcpu->exit.insn_len = insn->len;
+	return VMLET_SKIP;
+}
+
+int vmlet_mmio_move(struct vmlet_vcpu *vcpu)
+{
+	const struct vmlet_slots *slots = vmlet_slots(vcpu->vm);
+	struct vmlet_code *code;
+
+	if (!vmlet_mem_is_device(vcpu, slots, vcpu->exit.fault.gpa >> PAGE_SHIFT) || is_delivering(vcpu))
+		return VMLET_SLOW;
+	code = vmlet_insn_peek(vcpu, slots);
+	if (!code)
+		return VMLET_SLOW;
+	if (!code->op)
+		code->op = find_move(&code->insn);
+	return code->op && is_of_fault(vcpu, code) ? do_move(vcpu, code) : VMLET_SLOW;
+}
+
+int vmlet_mmio_ask(struct vmlet_vcpu *vcpu)
+{
+	return ask_userspace(vcpu, vcpu->exit.fault.gpa);
+}
+
+/* vcpu->insn, whose row is vcpu->mmio.op, from its beginning. */
+static int begin(struct vmlet_vcpu *vcpu)
+{
+	int ret = map_operands(vcpu);
+
+	if (ret)
+		return ret;
+	memset(vcpu->mmio.work.mem, 0, sizeof(vcpu->mmio.work.mem));
+	vcpu->mmio.done = 0;
+	vcpu->mmio.step = VMLET_MEM_SRC;
+	return proceed(vcpu);
+}
+
+int vmlet_mmio_port(struct vmlet_vcpu *vcpu)
+{
+	vcpu->mmio.op = vmlet_op_find(&vcpu->insn);
+	return begin(vcpu);
+}
+
+/* The CPU has asked that already, but of bytes that may have been others. */
+static bool is_undefined(struct vmlet_vcpu *vcpu)
+{
+	const struct vmlet_insn *insn = &vcpu->insn;
+
+	if (insn->lock && !(vcpu->mmio.op->what & VMLET_OP_LOCK))
+		return true;
+	return insn->vex && !(vcpu->xcr0 & XFEATURE_MASK_YMM);
+}
+
 int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_insn *insn = &vcpu->insn;
+	const struct vmlet_op *op;
 	int ret;
 
 	if (vcpu->exit.fault.access & VMLET_ACCESS_EXEC || is_delivering(vcpu))
@@ -425,17 +445,13 @@ int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu)
 		return vmlet_emulation_failed(vcpu, NULL, 0);
 	if (ret && ret != -EINVAL)
 		return ret;
-	vcpu->mmio.op = ret ? NULL : find_op(insn);
-	if (!vcpu->mmio.op)
+	op = ret ? NULL : vmlet_op_find(insn);
+	if (!op || op->compute == VMLET_PORT)
 		return vmlet_emulation_failed(vcpu, insn->bytes, insn->len);
-	if (vcpu->mmio.op->what & STRING && !vmlet_string_count(vcpu, insn))
+	vcpu->mmio.op = op;
+	if (is_undefined(vcpu))
+		return vmlet_inject_ud(vcpu);
+	if (op->what & VMLET_OP_STRING && !vmlet_string_count(vcpu->regs, insn))
 		return vmlet_string_done(vcpu, insn, 0);
-
-	ret = map_operands(vcpu);
-	if (ret)
-		return ret;
-	vcpu->mmio.loaded = 0;
-	vcpu->mmio.done = 0;
-	vcpu->mmio.storing = false;
-	return proceed(vcpu);
+	return begin(vcpu);
 }

@@ -23,6 +23,7 @@
 #define GROUP3	0x0200	/* has an immediate only if ModRM.reg is 0 or 1 */
 #define REGS	0x0400	/* ModRM names two registers, whatever its mod field says */
 #define UNDEF	0x0800
+#define GROUP5	0x1000	/* DEF64 if ModRM.reg is a near call, a near jump or a push */
 
 /* Short names make the tables readable: a line is 16 opcodes. */
 #define M	MODRM
@@ -49,6 +50,7 @@
 #define Xf	(NO64 | IMMZ | IMM16)
 #define G	(MODRM | GROUP3)
 #define Gb	(MODRM | GROUP3 | BYTE)
+#define G5	(MODRM | GROUP5)
 #define U	UNDEF
 
 /* Prefixes never come here, escapes neither. */
@@ -68,7 +70,7 @@ static const u16 one_byte[256] = {
 	MbI, MI, D | W, D, XM, XM, MbI, MZ, D | W | I, D, W, 0, 0, I, X, 0,	/* c0 ret, enter, int */
 	Mb, M, Mb, M, XI, XI, X, b, M, M, M, M, M, M, M, M,			/* d0 shifts, x87 */
 	DI, DI, DI, DI, bI, I, bI, I, DZ, DZ, Xf, DI, b, 0, b, 0,		/* e0 in, out, call */
-	U, 0, U, U, 0, 0, Gb, G, 0, 0, 0, 0, 0, 0, Mb, M,			/* f0 hlt, groups 3 to 5 */
+	U, 0, U, U, 0, 0, Gb, G, 0, 0, 0, 0, 0, 0, Mb, G5,			/* f0 hlt, groups 3 to 5 */
 };
 
 static const u16 two_byte[256] = {
@@ -114,6 +116,7 @@ static const u16 two_byte[256] = {
 #undef Xf
 #undef G
 #undef Gb
+#undef G5
 #undef U
 
 enum { REX_B = 1, REX_X = 2, REX_R = 4, REX_W = 8 };
@@ -233,22 +236,28 @@ static u16 vex_flags(u8 map, u8 opcode)
 	}
 }
 
+/* The payload inverts the bits that a REX prefix has; the last byte of VEX and XOP, EVEX's second, ends in pp. */
 static u16 take_vex(struct cursor *c, u8 first)
 {
-	u8 payload = take(c, 1);
-	u8 map = VMLET_MAP_0F;
+	struct vmlet_insn *insn = c->insn;
+	u8 payload = take(c, 1), last = payload;
+	u8 map = VMLET_MAP_0F, rex = (~payload >> 5) & REX_R;
 
-	if (c->insn->mode_bytes == 8)
-		c->insn->rex |= (~payload >> 5) & REX_R;
 	if (first != 0xc5) {
 		map = payload & (first == 0x62 ? 7 : 0x1f);
-		if (c->insn->mode_bytes == 8)
-			c->insn->rex |= (~payload >> 5) & (REX_X | REX_B);
-		take(c, first == 0x62 ? 2 : 1);
+		last = take(c, 1);
+		rex |= ((~payload >> 5) & (REX_X | REX_B)) | ((last >> 4) & REX_W);
 	}
-	c->insn->map = map | VMLET_MAP_VEX;
-	c->insn->opcode = take(c, 1);
-	return vex_flags(map, c->insn->opcode);
+	if (first == 0x62)
+		take(c, 1);
+	else if (first != 0x8f)
+		insn->vex = last & 4 ? 32 : 16;
+	if (insn->mode_bytes == 8)
+		insn->rex |= rex;
+	insn->pp = last & 3;
+	insn->map = map | VMLET_MAP_VEX;
+	insn->opcode = take(c, 1);
+	return vex_flags(map, insn->opcode);
 }
 
 static u16 take_0f(struct cursor *c)
@@ -274,6 +283,10 @@ static u16 take_opcode(struct cursor *c)
 
 	if (is_vex(c, byte))
 		return take_vex(c, byte);
+	if (c->insn->rep)
+		c->insn->pp = c->insn->rep == 0xf3 ? 2 : 3;
+	else
+		c->insn->pp = c->opsize;
 	if (byte == 0x0f)
 		return take_0f(c);
 	c->insn->opcode = byte;
@@ -284,7 +297,10 @@ static void set_sizes(struct cursor *c, u16 flags)
 {
 	struct vmlet_insn *insn = c->insn;
 	bool is_64 = insn->mode_bytes == 8;
+	u8 ext = (peek(c) >> 3) & 7;
 
+	if (flags & GROUP5 && (ext == 2 || ext == 4 || ext == 6))
+		flags |= DEF64;
 	insn->ad_bytes = insn->mode_bytes;
 	if (c->adsize)
 		insn->ad_bytes = insn->mode_bytes == 4 ? 2 : 4;
@@ -393,7 +409,7 @@ int vmlet_insn_parse(struct vmlet_insn *insn, unsigned int mode_bytes)
 
 	insn->mode_bytes = mode_bytes;
 	insn->map = VMLET_MAP_ONE;
-	insn->modrm = insn->rex = insn->rep = insn->reg = insn->rm = insn->scale = 0;
+	insn->modrm = insn->rex = insn->rep = insn->pp = insn->vex = insn->reg = insn->rm = insn->scale = 0;
 	insn->has_modrm = insn->is_mem = insn->lock = false;
 	insn->disp = insn->ea = insn->imm = 0;
 	insn->base = insn->index = VMLET_REG_NONE;

@@ -23,6 +23,8 @@ enum { VMLET_REG_RIP = 0xfe, VMLET_REG_NONE = 0xff };
  * @len:	bytes, 1 to 15
  * @bytes:	fetched once
  * @map, @opcode: opcode map and opcode byte
+ * @pp:		the prefix that selects among instructions of one opcode, as VEX numbers them: 0; 1: 0x66; 2: 0xF3; 3: 0xF2
+ * @vex:	bytes of a vector, if the encoding is VEX: 16 or 32; otherwise 0
  * @mode_bytes:	default address size: 8 in 64-bit mode, otherwise 2 or 4
  * @op_bytes, @ad_bytes: operand and address size: 1, 2, 4, 8
  * @rep:	0, 0xF2 or 0xF3
@@ -37,7 +39,7 @@ enum { VMLET_REG_RIP = 0xfe, VMLET_REG_NONE = 0xff };
 struct vmlet_insn {
 	u8 len;
 	u8 bytes[VMLET_INSN_MAX];
-	u8 map, opcode, modrm, rex, rep;
+	u8 map, opcode, modrm, rex, rep, pp, vex;
 	u8 mode_bytes, op_bytes, ad_bytes;
 	u8 seg, reg, rm;
 	u8 base, index, scale;
@@ -50,8 +52,7 @@ struct vmlet_insn {
 /*
  * Parse @insn->bytes, of which @insn->len are there. @mode_bytes: default address size, 2, 4 or 8.
  * 0: @insn is filled and @insn->len is the instruction's; -ENODATA: it goes on behind the last
- * byte; -EINVAL: unknown. After an error
- * @insn->len is unchanged.
+ * byte; -EINVAL: unknown. After an error @insn->len is unchanged.
  */
 int vmlet_insn_parse(struct vmlet_insn *insn, unsigned int mode_bytes);
 

@@ -8,12 +8,13 @@
  * again.
  */
 #include <linux/mm.h>
-#include <linux/cpu.h>
 #include <linux/pgtable.h>
 #include <linux/sched/signal.h>
 #include <linux/userfaultfd_k.h>
 #include <asm/mmu_context.h>
 
+#include "../api/api.h"
+#include "../cpu/bugs.h"
 #include "../cpu/vendor.h"
 #include "pt.h"
 
@@ -27,6 +28,7 @@
  * @populated:	the page was not there a moment ago: what is around it hardly waits to be mapped
  * @page:	reference to what was found, if it was not read off the page tables
  * @leaf:	what to install; @leaf.pfn: 0 while it is not known
+ * @mapped:	it is
  */
 struct fault {
 	struct vmlet_vm *vm;
@@ -36,6 +38,7 @@ struct fault {
 	bool populated;
 	struct page *page;
 	struct vmlet_pt_leaf leaf;
+	bool mapped;
 };
 
 /* 0; -ENXIO: no slot; VMLET_RESUME: one that is being replaced, look again. */
@@ -45,11 +48,13 @@ static int find_slot(struct fault *fault)
 	const struct vmlet_slot *slot;
 	int idx, ret = -ENXIO;
 
+	if (vmlet_mem_has_apic(vm, fault->leaf.gfn, 1))
+		return ret;
 	fault->seq = READ_ONCE(vm->invalidate_seq);
 	/* Slots and pages are looked at after the sequence was. */
 	smp_rmb();
 	idx = srcu_read_lock(&vm->srcu);
-	slot = vmlet_slot_find(srcu_dereference(vm->slots, &vm->srcu), fault->leaf.gfn);
+	slot = vmlet_slot_find(vmlet_slots(vm), fault->leaf.gfn);
 	if (slot && !(fault->leaf.writing && (slot->flags & KVM_MEM_READONLY))) {
 		fault->slot = *slot;
 		fault->hva = vmlet_slot_hva(slot, fault->leaf.gfn);
@@ -154,7 +159,8 @@ static void find_group(struct fault *fault, pte_t *ptep)
 	if (!leaf->writable || fault->populated)
 		return;
 	for (i = at - min3(at, index, before); i <= last; i++)
-		leaf->group[i] = ptep ? ordinary_pfn(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
+		if (!vmlet_mem_has_apic(fault->vm, leaf->gfn + i - at, 1))
+			leaf->group[i] = ptep ? ordinary_pfn(ptep_get_lockless(ptep + i - at)) : leaf->pfn + i - at;
 }
 
 /*
@@ -189,34 +195,57 @@ static int host_level(struct fault *fault)
 	return 1;
 }
 
-/* Does the huge page around @gfn lie in the slot, and at the same offsets in the guest and in the process? */
-static bool fits(const struct vmlet_slot *slot, gfn_t gfn, int level)
+/* Does the huge page lie in the slot, without a local APIC, and at the same offsets in the guest and in the process? */
+static bool fits(const struct fault *fault, int level)
 {
-	gfn_t span = vmlet_pt_span(level), first = ALIGN_DOWN(gfn, span);
+	gfn_t span = vmlet_pt_span(level), first = ALIGN_DOWN(fault->leaf.gfn, span);
+	const struct vmlet_slot *slot = &fault->slot;
 
-	return !((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (span - 1)) && first >= slot->base_gfn &&
-	       first + span <= slot->base_gfn + slot->npages;
+	if (((slot->base_gfn ^ (slot->hva >> PAGE_SHIFT)) & (span - 1)) || vmlet_mem_has_apic(fault->vm, first, span))
+		return false;
+	return first >= slot->base_gfn && first + span <= slot->base_gfn + slot->npages;
 }
 
 static int largest_leaf(void)
 {
-	/* Such CPUs can be brought down by a guest that executes from huge pages. */
-	if (boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off())
-		return 1;
-	return vmlet_vendor->huge_levels();
+	return vmlet_small_pages() ? 1 : vmlet_vendor->huge_levels();
 }
 
 static int leaf_level(struct fault *fault)
 {
-	int host = host_level(fault), level = host;
+	int host = host_level(fault), level = fault->slot.dirty ? 1 : host;
 
 	if (level > 1)
 		level = min(level, largest_leaf());
-	while (level > 1 && !fits(&fault->slot, fault->leaf.gfn, level))
+	while (level > 1 && !fits(fault, level))
 		level--;
 	if (level == 1 && host > 1 && fault->leaf.pfn)
 		find_group(fault, NULL);
 	return level;
+}
+
+/*
+ * Pages that the log does not have yet are mapped without the right to write, so that the first write shows. The slot is that
+ * of a fault which is not stale: its log is alive until vm->mmu_lock is given up.
+ */
+static void log_dirty(struct fault *fault)
+{
+	struct vmlet_pt_leaf *leaf = &fault->leaf;
+	const struct vmlet_slot *slot = &fault->slot;
+	gfn_t first = ALIGN_DOWN(leaf->gfn, VMLET_PT_GROUP);
+	unsigned int i;
+
+	lockdep_assert_held(&fault->vm->mmu_lock);
+	leaf->read_only = 0;
+	if (!slot->dirty || !leaf->pfn)
+		return;
+	if (leaf->writing)
+		vmlet_slot_wrote(slot, leaf->gfn);
+	else
+		leaf->writable &= test_bit(leaf->gfn - slot->base_gfn, slot->dirty);
+	for (i = 0; i < VMLET_PT_GROUP; i++)
+		if (leaf->group[i] && !test_bit(first + i - slot->base_gfn, slot->dirty))
+			leaf->read_only |= BIT(i);
 }
 
 static int try_map(struct fault *fault, u64 **spare)
@@ -226,7 +255,9 @@ static int try_map(struct fault *fault, u64 **spare)
 	spin_lock(&fault->vm->mmu_lock);
 	if (!is_stale(fault)) {
 		fault->leaf.level = leaf_level(fault);
+		log_dirty(fault);
 		ret = fault->leaf.pfn ? vmlet_pt_map(fault->vm, &fault->leaf, spare) : -ENOENT;
+		fault->mapped = !ret;
 	}
 	spin_unlock(&fault->vm->mmu_lock);
 	return ret;
@@ -263,20 +294,70 @@ static int take_and_map(struct fault *fault)
 	return ret;
 }
 
-int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
+/* 0: mapped, or somebody interfered. Otherwise as vmlet_mem_fault(). */
+static int handle(struct fault *fault, struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 {
-	struct fault fault = {
+	int ret;
+
+	lockdep_assert_held(&vcpu->mutex);
+	*fault = (struct fault) {
 		.vm		= vcpu->vm,
 		.leaf.gfn	= gpa >> PAGE_SHIFT,
 		.leaf.writing	= access & VMLET_ACCESS_WRITE,
 	};
+	ret = find_slot(fault) ?: map_page(fault);
+	if (ret == -ENOENT && populate(fault))
+		ret = map_page(fault);
+	if (ret == -ENOENT)
+		ret = take_and_map(fault);
+	return ret < 0 ? ret : 0;
+}
+
+int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
+{
+	struct fault fault;
+	int ret = handle(&fault, vcpu, gpa, access);
+
+	vcpu->stats->pf_taken++;
+	vcpu->stats->pf_fixed += fault.mapped;
+	return ret ?: VMLET_RESUME;
+}
+
+/* Bytes from @gpa on that are mapped now, or -errno. */
+static long pre_fault(struct vmlet_vcpu *vcpu, gpa_t gpa)
+{
+	struct fault fault;
+	u64 size;
 	int ret;
 
-	lockdep_assert_held(&vcpu->mutex);
-	ret = find_slot(&fault) ?: map_page(&fault);
-	if (ret == -ENOENT && populate(&fault))
-		ret = map_page(&fault);
-	if (ret == -ENOENT)
-		ret = take_and_map(&fault);
-	return ret ?: VMLET_RESUME;
+	do {
+		if (signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		ret = handle(&fault, vcpu, gpa, VMLET_ACCESS_READ);
+		if (ret)
+			return ret == -ENXIO ? -ENOENT : ret;
+	} while (!fault.mapped);
+	size = vmlet_pt_span(fault.leaf.level) << PAGE_SHIFT;
+	return size - (gpa & (size - 1));
+}
+
+/* As if the guest had read it all. What is left if not all could be done is in the argument. */
+long vmlet_api_pre_fault_memory(void *obj, struct vmlet_arg *arg)
+{
+	struct kvm_pre_fault_memory *range = arg->data;
+	u64 size = range->size;
+	long done;
+
+	if (range->flags || !PAGE_ALIGNED(range->gpa | size) || range->gpa + size <= range->gpa)
+		return -EINVAL;
+	do {
+		done = pre_fault(obj, range->gpa);
+		if (done < 0)
+			return range->size == size ? done : 0;
+		done = min_t(u64, done, range->size);
+		range->gpa += done;
+		range->size -= done;
+	} while (range->size);
+	return 0;
 }

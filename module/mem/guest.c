@@ -8,12 +8,14 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <asm/pkru.h>
 #include <asm/trap_pf.h>
 
 #include "../cpu/vendor.h"
-#include "mem.h"
+#include "code.h"
 
 #define LEVELS_MAX	5
+#define PKEY_SHIFT	59	/* of a leaf's protection key */
 #define PSE36_BITS	GENMASK_ULL(20, 13)	/* of a 4 MiB page's entry: address bits 39 to 32 */
 #define PSE36_SHIFT	19
 /* Of PAE paging only. Bit 5 is reserved too, but QEMU's CPUs set it as if it were an accessed bit. */
@@ -45,26 +47,39 @@ struct walk {
 	u32 error;
 };
 
-/* Where the process has @gpa, or NULL; vm->srcu held while it is used. */
-static void __user *guest_pointer(struct vmlet_vcpu *vcpu, gpa_t gpa, bool write)
+/* The slot of @gpa, or NULL. */
+static struct vmlet_slot *usable_slot(struct vmlet_vcpu *vcpu, gpa_t gpa, bool write)
 {
-	struct vmlet_vm *vm = vcpu->vm;
-	gfn_t gfn = gpa >> PAGE_SHIFT;
-	struct vmlet_slot *slot = vmlet_slot_find(srcu_dereference(vm->slots, &vm->srcu), gfn);
+	struct vmlet_slot *slot = vmlet_slot_find(vmlet_slots(vcpu->vm), gpa >> PAGE_SHIFT);
 
-	if (!slot || (write && (slot->flags & KVM_MEM_READONLY)))
-		return NULL;
-	return (void __user *)(vmlet_slot_hva(slot, gfn) + offset_in_page(gpa));
+	return slot && write && (slot->flags & KVM_MEM_READONLY) ? NULL : slot;
+}
+
+/* Where the process has it. */
+static void __user *guest_pointer(const struct vmlet_slot *slot, gpa_t gpa)
+{
+	return (void __user *)(vmlet_slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
+}
+
+/* What can be written of what cannot all be is written. */
+static int copy_to_slot(const struct vmlet_slot *slot, gpa_t gpa, const void *data, unsigned int len)
+{
+	unsigned long left = copy_to_user(guest_pointer(slot, gpa), data, len);
+
+	vmlet_slot_wrote(slot, gpa >> PAGE_SHIFT);
+	return left ? -EFAULT : 0;
 }
 
 static int copy_in_page(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len, bool write)
 {
 	int idx = srcu_read_lock(&vcpu->vm->srcu), ret = 0;
-	void __user *there = guest_pointer(vcpu, gpa, write);
+	const struct vmlet_slot *slot = usable_slot(vcpu, gpa, write);
 
-	if (!there)
+	if (!slot)
 		ret = -ENXIO;
-	else if (write ? copy_to_user(there, data, len) : copy_from_user(data, there, len))
+	else if (write)
+		ret = copy_to_slot(slot, gpa, data, len);
+	else if (copy_from_user(data, guest_pointer(slot, gpa), len))
 		ret = -EFAULT;
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
@@ -92,6 +107,63 @@ int vmlet_mem_read(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int 
 int vmlet_mem_write(struct vmlet_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
 {
 	return copy(vcpu, gpa, (void *)data, len, true);
+}
+
+bool vmlet_mem_is_there(struct vmlet_vcpu *vcpu, gpa_t gpa, bool write)
+{
+	int idx = srcu_read_lock(&vcpu->vm->srcu);
+	bool there = usable_slot(vcpu, gpa, write);
+
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return there;
+}
+
+static int swap_byte(u8 __user *at, u8 *value)
+{
+	u8 old = 0;
+
+	if (!user_access_begin(at, sizeof(*at)))
+		return -EFAULT;
+	while (!unsafe_try_cmpxchg_user(at, &old, *value, fault))
+		;
+	user_access_end();
+	*value = old;
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+int vmlet_mem_swap(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 *value)
+{
+	int idx = srcu_read_lock(&vcpu->vm->srcu), ret = -ENXIO;
+	const struct vmlet_slot *slot = usable_slot(vcpu, gpa, true);
+
+	if (slot) {
+		ret = swap_byte(guest_pointer(slot, gpa), value);
+		vmlet_slot_wrote(slot, gpa >> PAGE_SHIFT);
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+static int copy_now(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len, bool write)
+{
+	u64 cr2 = vmlet_user_begin(vcpu);
+	int ret = copy(vcpu, gpa, data, len, write);
+
+	vmlet_user_end(vcpu, cr2, ret);
+	return ret;
+}
+
+int vmlet_mem_read_now(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	return copy_now(vcpu, gpa, data, len, false);
+}
+
+int vmlet_mem_write_now(struct vmlet_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	return copy_now(vcpu, gpa, (void *)data, len, true);
 }
 
 static bool is_pdpte(const struct walk *walk, int level)
@@ -154,12 +226,14 @@ static void walk_begin(struct walk *walk)
 /* 0; -ENXIO: no memory there; -EFAULT. */
 static int entry_read(struct walk *walk, int level)
 {
-	const void __user *from = guest_pointer(walk->vcpu, walk->at[level], false);
+	const struct vmlet_slot *slot = usable_slot(walk->vcpu, walk->at[level], false);
+	const void __user *from;
 	u32 half;
 	int ret;
 
-	if (!from)
+	if (!slot)
 		return -ENXIO;
+	from = guest_pointer(slot, walk->at[level]);
 	if (walk->levels > 2)
 		return get_user(walk->entry[level], (u64 __user *)from);
 	ret = get_user(half, (u32 __user *)from);
@@ -171,18 +245,25 @@ static int entry_read(struct walk *walk, int level)
 static int entry_mark(struct walk *walk, int level, u64 bits)
 {
 	u64 old = walk->entry[level];
+	struct vmlet_slot *slot;
 	u32 half = old;
 	void __user *to;
+	int ret;
 
 	if (!(bits & ~old))
 		return 0;
-	to = guest_pointer(walk->vcpu, walk->at[level], true);
+	slot = usable_slot(walk->vcpu, walk->at[level], true);
 	/* Tables in ROM stay as they are. */
-	if (!to)
+	if (!slot)
 		return 0;
+	to = guest_pointer(slot, walk->at[level]);
 	if (walk->levels > 2)
-		return __try_cmpxchg_user((u64 __user *)to, &old, old | bits, fault64);
-	return __try_cmpxchg_user((u32 __user *)to, &half, half | (u32)bits, fault32);
+		ret = __try_cmpxchg_user((u64 __user *)to, &old, old | bits, fault64);
+	else
+		ret = __try_cmpxchg_user((u32 __user *)to, &half, half | (u32)bits, fault32);
+	if (!ret)
+		vmlet_slot_wrote(slot, walk->at[level] >> PAGE_SHIFT);
+	return ret;
 }
 
 /* From CR3 to the leaf. 0; -EACCES with walk->error; -EFAULT. */
@@ -217,6 +298,21 @@ static int walk_entries(struct walk *walk)
 			return 0;
 		table = entry & walk->frame;
 	}
+}
+
+/* Does the protection key of the leaf, which user pages in long mode have, forbid the access to data? */
+static bool key_denies(const struct walk *walk)
+{
+	struct vmlet_vcpu *vcpu = walk->vcpu;
+	u32 rights = vcpu->pkru >> (walk->entry[walk->level] >> PKEY_SHIFT & 15) * 2;
+
+	if (!(vcpu->cr4 & X86_CR4_PKE) || walk->levels < 4 || !(walk->rights & _PAGE_USER) ||
+	    (walk->access & VMLET_ACCESS_EXEC))
+		return false;
+	if (rights & PKRU_AD_BIT)
+		return true;
+	return (rights & PKRU_WD_BIT) && (walk->access & VMLET_ACCESS_WRITE) &&
+	       ((walk->access & VMLET_ACCESS_USER) || (vcpu->cr0 & X86_CR0_WP));
 }
 
 static bool is_denied(const struct walk *walk)
@@ -289,8 +385,8 @@ static int walk_once(struct walk *walk)
 
 	ret = walk_entries(walk);
 	if (!ret && walk->access) {
-		walk->error = X86_PF_PROT;
-		ret = is_denied(walk) ? -EACCES : mark_entries(walk);
+		walk->error = key_denies(walk) ? X86_PF_PROT | X86_PF_PK : X86_PF_PROT;
+		ret = walk->error & X86_PF_PK || is_denied(walk) ? -EACCES : mark_entries(walk);
 	}
 	srcu_read_unlock(srcu, idx);
 	return ret;
@@ -318,4 +414,53 @@ int vmlet_gva_to_gpa(struct vmlet_vcpu *vcpu, gva_t gva, u8 access, gpa_t *gpa, 
 	else if (ret == -EACCES && pf)
 		*pf = (struct vmlet_pf) { .address = walk.gva, .error = error_code(&walk) };
 	return ret;
+}
+
+static bool code_find(struct walk *walk, struct vmlet_code *code)
+{
+	const struct vmlet_slot *slot;
+	int level, n;
+
+	walk_begin(walk);
+	if (walk_entries(walk) || is_denied(walk))
+		return false;
+	for (n = 0; n < VMLET_CODE_LEVELS; n++) {
+		level = max(walk->levels - n, walk->level);
+		slot = usable_slot(walk->vcpu, walk->at[level], false);
+		if (!slot || !(walk->entry[level] & _PAGE_ACCESSED))
+			return false;
+		code->at[n] = guest_pointer(slot, walk->at[level]);
+		code->entry[n] = walk->entry[level];
+	}
+	slot = usable_slot(walk->vcpu, walk_result(walk), false);
+	if (slot)
+		code->code = guest_pointer(slot, walk_result(walk));
+	return slot;
+}
+
+bool vmlet_code_find(struct vmlet_vcpu *vcpu, struct vmlet_code *code, const struct vmlet_slots *slots)
+{
+	struct walk walk = { .vcpu = vcpu, .gva = vcpu->rip, .access = VMLET_ACCESS_EXEC };
+	bool found;
+	u64 cr2;
+
+	lockdep_assert_held(&vcpu->mutex);
+	vmlet_need(vcpu, VMLET_G_CR);
+	code->slots = 0;
+	/* What is behind the page may be elsewhere. */
+	if (offset_in_page(vcpu->rip) > PAGE_SIZE - sizeof(code->bytes))
+		return false;
+	code->rip = vcpu->rip;
+	code->cr3 = vcpu->cr3;
+	code->cr4 = vcpu->cr4;
+	code->efer = vcpu->efer;
+	code->cpl = vmlet_cpl(vcpu);
+	if (code->cpl == 3)
+		walk.access |= VMLET_ACCESS_USER;
+	cr2 = vmlet_user_begin(vcpu);
+	found = code_find(&walk, code);
+	vmlet_user_end(vcpu, cr2, !found);
+	if (found)
+		code->slots = slots->serial;
+	return found;
 }

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
+#include <linux/signal.h>
 
 #include "pt.h"
 
@@ -124,6 +125,22 @@ static const struct mmu_notifier_ops notifier_ops = {
 	.invalidate_range_end	= invalidate_range_end,
 };
 
+/*
+ * It gives up when a signal comes, and some clients do not try again. It takes no longer than there are mappings. Work of
+ * io_uring and such, which interrupts like a signal, still ends it.
+ */
+static int register_notifier(struct vmlet_vm *vm)
+{
+	sigset_t old, others;
+	int ret;
+
+	siginitsetinv(&others, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	sigprocmask(SIG_BLOCK, &others, &old);
+	ret = mmu_notifier_register(&vm->notifier, vm->mm);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
 int vmlet_mem_init(struct vmlet_vm *vm)
 {
 	int ret;
@@ -141,7 +158,7 @@ int vmlet_mem_init(struct vmlet_vm *vm)
 	if (ret)
 		goto out_slots;
 	vm->notifier.ops = &notifier_ops;
-	ret = mmu_notifier_register(&vm->notifier, vm->mm);
+	ret = register_notifier(vm);
 	if (!ret)
 		return 0;
 	vmlet_pt_destroy(vm);

@@ -23,7 +23,8 @@
  * @level:	above 1: the leaf maps all of the huge page around @pfn
  * @writable:	the guest may write
  * @writing:	it is about to
- * @group:	at level 1 and if writable: what to map writable in the group of @gfn where nothing is mapped; 0: nothing
+ * @group:	at level 1: what to map along in the group of @gfn; 0: nothing
+ * @read_only:	bits of those of @group that get no right to write; others get it where they are mapped without
  */
 struct vmlet_pt_leaf {
 	gfn_t gfn;
@@ -31,6 +32,7 @@ struct vmlet_pt_leaf {
 	int level;
 	bool writable, writing;
 	u64 group[VMLET_PT_GROUP];
+	u16 read_only;
 };
 
 /* Pages that an entry at @level covers. */
@@ -51,6 +53,18 @@ void vmlet_pt_table_free(u64 *table);
 
 /* Install. 0; -EAGAIN: make another *@spare and come again. What is there already keeps its rights. */
 int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf, u64 **spare);
+
+/* Take the right to write from all of [start, end). May sleep. */
+void vmlet_pt_protect(struct vmlet_vm *vm, gfn_t start, gfn_t end);
+
+/* Likewise from the pages @start + n for bit n of @mask. True: the caller has to flush before it gives up vm->mmu_lock. */
+bool vmlet_pt_protect_mask(struct vmlet_vm *vm, gfn_t start, u64 mask);
+
+/* Split what of [start, end) is in huge leaves, as long as there is memory for tables. May sleep. */
+void vmlet_pt_split(struct vmlet_vm *vm, gfn_t start, gfn_t end);
+
+/* Drop what of [start, end) may be in larger leaves than it is. May sleep. */
+void vmlet_pt_collapse(struct vmlet_vm *vm, gfn_t start, gfn_t end);
 
 /* Has the CPU used a leaf of [start, end) since the last time? Ask only, or forget it also. */
 bool vmlet_pt_young(struct vmlet_vm *vm, gfn_t start, gfn_t end, bool forget);

@@ -35,7 +35,7 @@ struct vmlet_slot *vmlet_slot_find(const struct vmlet_slots *slots, gfn_t gfn)
 	return NULL;
 }
 
-static struct vmlet_slot *find_id(const struct vmlet_slots *slots, u32 id)
+struct vmlet_slot *vmlet_slot_by_id(const struct vmlet_slots *slots, u32 id)
 {
 	unsigned int i;
 
@@ -73,7 +73,7 @@ static gfn_t gfn_limit(void)
 /* What can be said of a region by itself. */
 static int check_region(const struct kvm_userspace_memory_region2 *region)
 {
-	if (region->flags & ~(u32)KVM_MEM_READONLY)
+	if (region->flags & ~(u32)(KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES))
 		return -EINVAL;
 	if (!PAGE_ALIGNED(region->memory_size) || !PAGE_ALIGNED(region->guest_phys_addr) ||
 	    !PAGE_ALIGNED(region->userspace_addr))
@@ -94,10 +94,10 @@ static int check_region(const struct kvm_userspace_memory_region2 *region)
 static int check_change(const struct vmlet_slots *slots, const struct vmlet_slot *old, const struct vmlet_slot *new)
 {
 	if (old) {
-		if (old->hva != new->hva || old->npages != new->npages || old->flags != new->flags)
+		if (old->hva != new->hva || old->npages != new->npages || ((old->flags ^ new->flags) & KVM_MEM_READONLY))
 			return -EINVAL;
 		if (old->base_gfn == new->base_gfn)
-			return 1;
+			return old->flags == new->flags;
 	}
 	if (overlaps(slots, new))
 		return -EEXIST;
@@ -108,8 +108,10 @@ static struct vmlet_slots *slots_alloc(unsigned int count)
 {
 	struct vmlet_slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
 
-	if (slots)
-		slots->count = count;
+	if (!slots)
+		return NULL;
+	slots->serial = 1;
+	slots->count = count;
 	return slots;
 }
 
@@ -122,6 +124,7 @@ static struct vmlet_slots *slots_with(const struct vmlet_slots *slots, const str
 
 	if (!copy)
 		return NULL;
+	copy->serial = slots->serial + 1;
 	for (i = 0; i < slots->count; i++) {
 		if (slots->slot[i] == old)
 			continue;
@@ -152,19 +155,38 @@ static void unmap_slot(struct vmlet_vm *vm, struct vmlet_slot *slot)
 	vmlet_pt_zap(vm, slot->base_gfn, slot->base_gfn + slot->npages, true);
 }
 
-/* From now on @slots counts and @old is gone, unless it is NULL. */
-static void publish(struct vmlet_vm *vm, struct vmlet_slots *slots, struct vmlet_slot *old)
+static void slot_free(struct vmlet_slot *slot, const struct vmlet_slot *heir)
 {
+	if (!slot)
+		return;
+	if (!heir || heir->dirty != slot->dirty)
+		kvfree(slot->dirty);
+	kfree(slot);
+}
+
+/* From now on @slots counts and @old, unless it is NULL, has gone or become @new. */
+static void publish(struct vmlet_vm *vm, struct vmlet_slots *slots, struct vmlet_slot *old,
+		    const struct vmlet_slot *new)
+{
+	bool stays = old && new && old->base_gfn == new->base_gfn;
 	struct vmlet_slots *previous;
 
-	if (old)
+	if (old && !stays)
 		unmap_slot(vm, old);
 	previous = rcu_replace_pointer(vm->slots, slots, lockdep_is_held(&vm->slots_lock));
+	WRITE_ONCE(vm->nr_slots, slots->count);
+	WRITE_ONCE(vm->slot_pages, vm->slot_pages + (new ? new->npages : 0) - (old ? old->npages : 0));
 	/* Without vCPUs there are no readers: see the notifier. */
-	if (vm->nr_vcpus)
+	if (vm->nr_vcpus) {
+		spin_lock(&vm->mmu_lock);
+		vmlet_leave_all(vm);
+		spin_unlock(&vm->mmu_lock);
 		synchronize_srcu_expedited(&vm->srcu);
+	}
+	if (stays)
+		vmlet_dirty_switched(vm, new);
 	kvfree(previous);
-	kfree(old);
+	slot_free(old, new);
 }
 
 static int replace(struct vmlet_vm *vm, struct vmlet_slot *old, struct vmlet_slot *new)
@@ -174,7 +196,7 @@ static int replace(struct vmlet_vm *vm, struct vmlet_slot *old, struct vmlet_slo
 	slots = slots_with(rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock)), old, new);
 	if (!slots)
 		return -ENOMEM;
-	publish(vm, slots, old);
+	publish(vm, slots, old, new);
 	return 0;
 }
 
@@ -190,7 +212,7 @@ int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_regio
 		return ret;
 	guard(mutex)(&vm->slots_lock);
 	slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
-	old = find_id(slots, region->slot);
+	old = vmlet_slot_by_id(slots, region->slot);
 	if (!region->memory_size)
 		return old ? replace(vm, old, NULL) : -EINVAL;
 	new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -203,9 +225,9 @@ int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_regio
 		.id		= region->slot,
 		.flags		= region->flags,
 	};
-	ret = check_change(slots, old, new) ?: replace(vm, old, new);
+	ret = check_change(slots, old, new) ?: vmlet_dirty_prepare(vm, old, new) ?: replace(vm, old, new);
 	if (ret)
-		kfree(new);
+		slot_free(new, old);
 	return ret < 0 ? ret : 0;
 }
 
@@ -225,6 +247,6 @@ void vmlet_slots_destroy(struct vmlet_vm *vm)
 	unsigned int i;
 
 	for (i = 0; i < slots->count; i++)
-		kfree(slots->slot[i]);
+		slot_free(slots->slot[i], NULL);
 	kvfree(slots);
 }

@@ -11,10 +11,10 @@
 #include <linux/indirect_call_wrapper.h>
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
-#include <asm/debugreg.h>
-#include <asm/trapnr.h>
 
 #include "../cpu/vendor.h"
+#include "../observe/times.h"
+#include "../observe/trace.h"
 #include "run.h"
 
 /*
@@ -32,10 +32,26 @@ static __always_inline int vmlet_fast(struct vmlet_vcpu *vcpu)
 	unsigned int reason = array_index_nospec(vcpu->exit.reason, VMLET_EXIT_COUNT);
 	int (*fast)(struct vmlet_vcpu *vcpu) = vmlet_exit_table[reason].fast;
 
+	vmlet_times_exit(vcpu, reason);
 	if (!fast)
 		return VMLET_SLOW;
+	if (fast == vmlet_exit_io_fast)
+		return vmlet_exit_io_fast(vcpu);
+	if (fast == vmlet_exit_nested_fault_fast)
+		return vmlet_exit_nested_fault_fast(vcpu);
 	return INDIRECT_CALL_4(fast, vmlet_exit_cpuid, vmlet_exit_hypercall, vmlet_exit_rdmsr,
 			       vmlet_exit_wrmsr, vcpu);
+}
+
+/* An instruction was done for the guest, with a trap flag set, the guest's or userspace's, or with RF, which ends with it. */
+static __always_inline void end_flags(struct vmlet_vcpu *vcpu)
+{
+	vcpu->rflags &= ~X86_EFLAGS_RF;
+	/* Only breakpoints tell, and frames (inject()): the next instruction ends an RF that the processor still has. */
+	if (unlikely(vmlet_dr_armed(vcpu)))
+		vcpu->dirty |= VMLET_G_RFLAGS;
+	if (unlikely(vcpu->rflags & X86_EFLAGS_TF))
+		vmlet_debug_trap(vcpu);
 }
 
 /* Advance RIP by exit.insn_len; the groups it needs must be available. */
@@ -52,14 +68,42 @@ static __always_inline void vmlet_advance(struct vmlet_vcpu *vcpu, unsigned int 
 		vcpu->int_shadow = 0;
 		vcpu->dirty |= VMLET_G_SHADOW;
 	}
-	if (unlikely(vcpu->rflags & X86_EFLAGS_TF)) {
-		vmlet_touch(vcpu, VMLET_G_DR);
-		vcpu->dr6 |= DR_STEP;
-		vmlet_inject_exception(vcpu, X86_TRAP_DB);
-	}
+	if (unlikely(vcpu->rflags & (X86_EFLAGS_TF | X86_EFLAGS_RF)))
+		end_flags(vcpu);
 }
 
-#define VMLET_G_SKIP	(VMLET_G_RIP | VMLET_G_RFLAGS | VMLET_G_SHADOW)
+/* vmlet_loop(), while readers of the statistics wait */
+static __always_inline int vmlet_turns(struct vmlet_vcpu *vcpu,
+				       void (*enter)(struct vmlet_vcpu *vcpu),
+				       void (*skip)(struct vmlet_vcpu *vcpu),
+				       void (*flush_tlb)(struct vmlet_vcpu *vcpu))
+{
+	int next;
+
+	for (;;) {
+		u64 gen = atomic64_read(&vcpu->vm->tlb_gen);
+		unsigned long requests = READ_ONCE(vcpu->requests);
+
+		if (unlikely(vmlet_host_wants() || (requests & ~BIT(VMLET_REQ_EVENT))))
+			return VMLET_RESUME;
+		if (unlikely(vcpu->tlb_gen != gen)) {
+			vcpu->tlb_gen = gen;
+			vcpu->stats->tlb_flush++;
+			flush_tlb(vcpu);
+		}
+		if (unlikely(vcpu->events.mask | vcpu->want_window | requests))
+			vmlet_events_prepare(vcpu);
+		trace_kvm_entry(vcpu);
+		vmlet_times_entry(vcpu);
+		enter(vcpu);
+		trace_kvm_exit(vcpu);
+		next = vmlet_fast(vcpu);
+		if (likely(next == VMLET_SKIP && vcpu->exit.insn_len))
+			skip(vcpu);
+		else if (next != VMLET_RESUME)
+			return next;
+	}
+}
 
 /**
  * vmlet_loop - enter the guest until an exit needs more than a fast handler
@@ -77,24 +121,10 @@ static __always_inline int vmlet_loop(struct vmlet_vcpu *vcpu,
 {
 	int next;
 
-	for (;;) {
-		u64 gen = atomic64_read(&vcpu->vm->tlb_gen);
-
-		if (unlikely(vmlet_host_wants()))
-			return VMLET_RESUME;
-		if (unlikely(vcpu->tlb_gen != gen)) {
-			vcpu->tlb_gen = gen;
-			flush_tlb(vcpu);
-		}
-		if (unlikely(vcpu->events.mask | vcpu->want_window))
-			vmlet_events_prepare(vcpu);
-		enter(vcpu);
-		next = vmlet_fast(vcpu);
-		if (likely(next == VMLET_SKIP && vcpu->exit.insn_len))
-			skip(vcpu);
-		else if (next != VMLET_RESUME)
-			return next;
-	}
+	vmlet_times_toggle(vcpu);
+	next = vmlet_turns(vcpu, enter, skip, flush_tlb);
+	vmlet_times_toggle(vcpu);
+	return next;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include <linux/signal.h>
 #include <asm/debugreg.h>
 #include <asm/nospec-branch.h>
+#include <asm/trapnr.h>
 
 #include "../api/api.h"
 #include "../cpu/fpu.h"
@@ -16,10 +17,11 @@
 #include "../exit/cr.h"
 #include "../host/host.h"
 #include "../insn/insn.h"
+#include "../irq/irq.h"
+#include "../observe/netlink.h"
+#include "../time/time.h"
 #include "loop.h"
 #include "run.h"
-
-#define DR7_ARMED	0xff	/* local and global enables of four breakpoints */
 
 /* serial of the vCPU that ran last on this CPU */
 static DEFINE_PER_CPU(u64, last_serial);
@@ -63,6 +65,7 @@ int vmlet_internal_error(struct vmlet_vcpu *vcpu, u32 suberror, const u64 *data,
 	run->internal.suberror = suberror;
 	run->internal.ndata = n;
 	memcpy(run->internal.data, data, n * sizeof(*data));
+	vmlet_tell_internal_error(vcpu, suberror);
 	return VMLET_TO_USER;
 }
 
@@ -73,15 +76,20 @@ int vmlet_fail_entry(struct vmlet_vcpu *vcpu, u64 hw_reason)
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = hw_reason;
 	run->fail_entry.cpu = vcpu->last_cpu;
+	vmlet_tell_entry_failed(vcpu, hw_reason);
 	return VMLET_TO_USER;
 }
 
-/* An instruction of the guest's own user code must not stop the guest: its kernel gets #UD, as with KVM. */
+/*
+ * An instruction of the guest's own user code must not stop the guest: its kernel gets #UD, unless userspace asked for
+ * all of them.
+ */
 int vmlet_emulation_failed(struct vmlet_vcpu *vcpu, const u8 *bytes, unsigned int len)
 {
 	u64 data[3] = {};
 
-	if (vmlet_cpl(vcpu))
+	vcpu->stats->insn_emulation_fail++;
+	if (vmlet_cpl(vcpu) && !READ_ONCE(vcpu->vm->exit_on_emulation_failure))
 		return vmlet_inject_ud(vcpu);
 	if (len) {
 		data[0] = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
@@ -121,27 +129,20 @@ static void isolate(struct vmlet_vcpu *vcpu)
 }
 
 /*
- * DR0 to DR3 are in the CPU only while the guest has a breakpoint armed. The host's must not be armed with the guest's
+ * DR0 to DR3 are in the CPU only while a breakpoint is armed. The host's must not be armed with the guest's
  * addresses, nor an interrupt's handler see them: interrupts are off. An exit leaves DR7 without any.
  */
 static void load_breakpoints(struct vmlet_vcpu *vcpu)
 {
+	const u64 *dr = vmlet_debug_hw(vcpu) ? vcpu->debug.dr : vcpu->dr;
 	unsigned int i;
 
-	if (!(vcpu->dr7 & DR7_ARMED))
+	if (!vmlet_dr_armed(vcpu))
 		return;
 	vmlet_host_breakpoints_save();
 	set_debugreg(0, 7);
 	for (i = 0; i < ARRAY_SIZE(vcpu->dr); i++)
-		set_debugreg(vcpu->dr[i], i);
-}
-
-static void put_breakpoints(struct vmlet_vcpu *vcpu)
-{
-	if (hw_breakpoint_active())
-		hw_breakpoint_restore();
-	else if (unlikely(vcpu->dr6 != DR6_RESERVED))	/* may be in the CPU still */
-		set_debugreg(DR6_RESERVED, 6);
+		set_debugreg(dr[i], i);
 }
 
 /* Enter the guest and come back: everything between has preemption off, the inner loop interrupts too. */
@@ -154,6 +155,7 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	vmlet_vendor->load(vcpu);
 	local_irq_disable();
 	load_breakpoints(vcpu);
+	vmlet_clock_follow(vcpu);
 	/*
 	 * A guest is as good as userspace: no reader of RCU's is in it. Whoever waits for RCU interrupts a guest that
 	 * runs for long, so it is enough to say so behind an interrupt.
@@ -163,9 +165,12 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	WRITE_ONCE(vcpu->mode_cpu, smp_processor_id());
 	/* Pairs with the barrier of vmlet_flush_all(): either it sees us here or we see its tlb_gen. */
 	smp_mb();
+	vmlet_pkru_load(vcpu);
 	next = vmlet_vendor->run(vcpu);
+	vmlet_pkru_put(vcpu);
 	WRITE_ONCE(vcpu->mode_cpu, -1);
-	put_breakpoints(vcpu);
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
 	vmlet_host_guest_ran();
 	local_irq_enable();
 	vmlet_vendor->put(vcpu);
@@ -173,52 +178,148 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	return next;
 }
 
+/* An interrupt of a level-triggered pin has ended: userspace, which has the IOAPIC, is to know. */
+static int tell_eoi(struct vmlet_vcpu *vcpu)
+{
+	vcpu->run->eoi.vector = vcpu->eoi_vector;
+	return vmlet_to_user(vcpu, KVM_EXIT_IOAPIC_EOI, NULL);
+}
+
+static int serve_requests(struct vmlet_vcpu *vcpu)
+{
+	if (vmlet_request_take(vcpu, VMLET_REQ_NMI))
+		vmlet_inject_nmi(vcpu);
+	if (vmlet_request_take(vcpu, VMLET_REQ_APIC))
+		vmlet_lapic_accept_events(vcpu);
+	if (vmlet_request_take(vcpu, VMLET_REQ_APIC_MAP))
+		vmlet_apic_map_update(vcpu->vm);
+	/* One that comes before the HLT that it is to end is kept for that. */
+	if (vmlet_request_take(vcpu, VMLET_REQ_UNHALT)) {
+		vcpu->unhalted = vcpu->mp_state != KVM_MP_STATE_HALTED;
+		if (!vcpu->unhalted)
+			vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	}
+	if (vmlet_request_take(vcpu, VMLET_REQ_EOI_LENT)) {
+		vmlet_lapic_eoi_settle(vcpu);
+		vmlet_request_own(vcpu, VMLET_REQ_EVENT);
+	}
+	if (vmlet_request_take(vcpu, VMLET_REQ_CLOCK))
+		vmlet_clock_update(vcpu);
+	if (vmlet_request_take(vcpu, VMLET_REQ_STEAL))
+		vmlet_steal_update(vcpu);
+	if (vmlet_request_take(vcpu, VMLET_REQ_INTERCEPTS))
+		vmlet_vendor->set_intercepts(vcpu);
+	if (vmlet_request_take(vcpu, VMLET_REQ_TPR))
+		return vmlet_lapic_tell_tpr(vcpu);
+	if (test_bit(VMLET_REQ_DEBUG, &vcpu->requests))
+		return vmlet_debug_exit(vcpu, X86_TRAP_DB, DR_STEP);
+	return vmlet_request_take(vcpu, VMLET_REQ_EOI) ? tell_eoi(vcpu) : VMLET_RESUME;
+}
+
+/* HLT, or INIT without SIPI: sleep until there is a reason to go on. */
+static int wait_until_runnable(struct vmlet_vcpu *vcpu)
+{
+	bool halted = vcpu->mp_state == KVM_MP_STATE_HALTED;
+	int ret;
+
+	ret = vmlet_halt(vcpu);
+	if (ret)
+		return ret;
+	if (halted) {
+		vmlet_request_take(vcpu, VMLET_REQ_UNHALT);	/* for this halt, not for the next */
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	}
+	return VMLET_RESUME;
+}
+
 /* One turn of the outer loop. */
 static int turn(struct vmlet_vcpu *vcpu)
 {
 	int next;
 
+	/* Before signals: what userspace is to be told must not wait in here while it saves the vCPU. */
+	if (READ_ONCE(vcpu->requests) & ~BIT(VMLET_REQ_EVENT)) {
+		next = serve_requests(vcpu);
+		if (next != VMLET_RESUME)
+			return next;
+	}
 	if (signal_pending(current))
 		return -EINTR;
+	/* Not only when the hardware says so: the window may be open before the entry, or an exit has come first. */
+	if (unlikely(vcpu->want_window) && vmlet_takes_user_irq(vcpu)) {
+		vcpu->stats->request_irq_exits++;
+		return vmlet_to_user(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN, NULL);
+	}
+	if (unlikely(vcpu->mp_state != KVM_MP_STATE_RUNNABLE))
+		return wait_until_runnable(vcpu);
 	if (vcpu->events.mask & VMLET_EV_TRIPLE) {
 		vcpu->events.mask &= ~VMLET_EV_TRIPLE;
 		return vmlet_to_user(vcpu, KVM_EXIT_SHUTDOWN, NULL);
 	}
-	cond_resched();
-	if ((vcpu->dirty & VMLET_G_CR) && vmlet_load_pdptes(vcpu))
+	if (need_resched()) {
+		vmlet_steal_leave(vcpu);
+		cond_resched();
+	}
+	if ((vcpu->dirty & VMLET_G_CR) && vcpu->pdptes_due && vmlet_load_pdptes(vcpu))
 		return vmlet_fail_entry(vcpu, 0);
+	vmlet_steal_follow(vcpu);
 	next = guest_section(vcpu);
 	if (next == VMLET_SLOW)
 		next = vmlet_exit_table[vcpu->exit.reason].slow(vcpu);
 	return next == VMLET_SKIP ? vmlet_skip(vcpu) : next;
 }
 
+/* Until the first INIT. Userspace then calls again: so it learns that the vCPU has been started. */
+static long await_start(struct vmlet_vcpu *vcpu)
+{
+	int ret = vmlet_halt(vcpu);
+
+	vcpu->run->exit_reason = ret ? KVM_EXIT_INTR : KVM_EXIT_UNKNOWN;
+	if (ret)
+		return ret;
+	if (vmlet_request_take(vcpu, VMLET_REQ_APIC))
+		vmlet_lapic_accept_events(vcpu);
+	return -EAGAIN;
+}
+
 static long run_guest(struct vmlet_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	u8 immediate_exit = READ_ONCE(run->vmlet_immediate_exit);
-	u64 cr8 = READ_ONCE(run->cr8);
+	u64 cr8 = READ_ONCE(run->cr8), dirty = READ_ONCE(run->kvm_dirty_regs);
 	int next;
 
-	if (READ_ONCE(run->kvm_valid_regs) || READ_ONCE(run->kvm_dirty_regs) || cr8 > 15)
+	if (unlikely(vcpu->mp_state == KVM_MP_STATE_UNINITIALIZED))
+		return immediate_exit ? -EINTR : await_start(vcpu);
+	if ((READ_ONCE(run->kvm_valid_regs) | dirty) & ~(u64)KVM_SYNC_X86_VALID_FIELDS)
+		return -EINVAL;
+	if (unlikely(dirty) && vmlet_sync_take(vcpu, dirty))
+		return -EINVAL;
+	if (cr8 > 15 && !vcpu->lapic)
 		return -EINVAL;
 	/* Without a local APIC in the kernel the task priority is userspace's to set. */
-	if (cr8 != vcpu->cr8) {
+	if (cr8 != vcpu->cr8 && !vcpu->lapic) {
 		vcpu->cr8 = cr8;
 		vmlet_replace(vcpu, VMLET_G_CR8);
 	}
-	vcpu->want_window = READ_ONCE(run->request_interrupt_window);
+	vcpu->want_window = READ_ONCE(run->request_interrupt_window) && !vmlet_irqchip_in_kernel(vcpu->vm);
 	next = complete_pending(vcpu);
 	if (next > 0 && immediate_exit)
 		return -EINTR;
-	if (next > 0)
+	if (next)
 		run->exit_reason = KVM_EXIT_UNKNOWN;
 	vcpu->has_run = true;
+	if (unlikely(vcpu->events.has_payload))
+		vmlet_events_payload(vcpu);
+	if (unlikely(vcpu->vapic))
+		vmlet_lapic_vapic_run(vcpu);
 	while (next > 0)
 		next = turn(vcpu);
 	/* Some clients look at the reason alone: an old one would be served twice. */
-	if (next == -EINTR)
+	if (next == -EINTR) {
 		run->exit_reason = KVM_EXIT_INTR;
+		vcpu->stats->signal_exits++;
+	}
 	return next;
 }
 
@@ -227,13 +328,18 @@ long vmlet_run(struct vmlet_vcpu *vcpu)
 	long ret;
 
 	lockdep_assert_held(&vcpu->mutex);
+	vmlet_thread_follow(vcpu);
 	if (vcpu->sigmask_set)
 		sigprocmask(SIG_SETMASK, &vcpu->sigmask, &current->real_blocked);
+	vmlet_times_call(vcpu);
 	ret = run_guest(vcpu);
+	if (vcpu->lapic)
+		vmlet_lapic_stopped(vcpu);
 	vmlet_update_run(vcpu);
 	if (vcpu->sigmask_set) {
 		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
 		sigemptyset(&current->real_blocked);
 	}
+	vmlet_times_return(vcpu);
 	return ret;
 }

@@ -9,6 +9,9 @@
 #ifndef VMLET_RUN_H
 #define VMLET_RUN_H
 
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
 #include "../vmlet.h"
 
 /* KVM_RUN. 0 with run->exit_reason set, or -errno. vcpu->mutex held. */
@@ -20,7 +23,7 @@ int vmlet_skip(struct vmlet_vcpu *vcpu);
 /* Advance RIP by @len: interrupt shadow ends, a trap flag is honoured. */
 void vmlet_skip_len(struct vmlet_vcpu *vcpu, unsigned int len);
 
-/* Report KVM_EXIT_INTERNAL_ERROR / FAIL_ENTRY; both return VMLET_TO_USER. */
+/* Report KVM_EXIT_INTERNAL_ERROR / FAIL_ENTRY; both return VMLET_TO_USER, and may sleep. */
 int vmlet_internal_error(struct vmlet_vcpu *vcpu, u32 suberror, const u64 *data, unsigned int n);
 int vmlet_fail_entry(struct vmlet_vcpu *vcpu, u64 hw_reason);
 
@@ -46,17 +49,68 @@ static inline int vmlet_inject_ud(struct vmlet_vcpu *vcpu)
 	return vmlet_inject_exception(vcpu, 6);
 }
 
+/* #DB, with what it sets in DR6. */
+int vmlet_inject_db(struct vmlet_vcpu *vcpu, u64 dr6);
+
 void vmlet_inject_nmi(struct vmlet_vcpu *vcpu);
+
+/* Before the guest section, where CR2 may be in the CPU: what userspace's exception does to DR6 or CR2. */
+void vmlet_events_payload(struct vmlet_vcpu *vcpu);
 
 /* Before entry, interrupts off: hand what waits to the vendor, open windows for the rest. */
 void vmlet_events_prepare(struct vmlet_vcpu *vcpu);
 
 /* After an exit that cut a delivery short: to be delivered again first. Called by the vendors' decoders. */
+static inline bool vmlet_exception_soft(u8 vector)
+{
+	return vector == X86_TRAP_BP || vector == X86_TRAP_OF;
+}
 void vmlet_requeue_exception(struct vmlet_vcpu *vcpu, u8 vector, bool has_error, u32 error);
 void vmlet_requeue_nmi(struct vmlet_vcpu *vcpu);
 void vmlet_requeue_irq(struct vmlet_vcpu *vcpu, u8 vector);
 
+/* Does the guest take interrupts now? Is there one for it, of userspace's or of the kernel's controllers? */
 bool vmlet_irq_allowed(struct vmlet_vcpu *vcpu);
+bool vmlet_irq_waits(struct vmlet_vcpu *vcpu);
+
+/* Can userspace queue an interrupt that is then delivered at once? */
+bool vmlet_takes_user_irq(struct vmlet_vcpu *vcpu);
+
+/* debug.c. KVM_EXIT_DEBUG, with what the guest would see in DR6. Returns VMLET_TO_USER. */
+int vmlet_debug_exit(struct vmlet_vcpu *vcpu, u8 vector, u64 dr6);
+
+/* An instruction was done for the guest, with a trap flag set, the guest's or userspace's. */
+void vmlet_debug_trap(struct vmlet_vcpu *vcpu);
+
+#define VMLET_DEBUG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
+				 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+				 KVM_GUESTDBG_BLOCKIRQ)
+
+/* RFLAGS.TF while it is userspace's, which the API hides. */
+static inline u64 vmlet_debug_tf(const struct vmlet_vcpu *vcpu)
+{
+	return vcpu->debug.control & KVM_GUESTDBG_SINGLESTEP ? X86_EFLAGS_TF : 0;
+}
+
+/* request.c. Any context; the vCPU may be running elsewhere, or asleep. */
+void vmlet_request(struct vmlet_vcpu *vcpu, enum vmlet_request request);
+void vmlet_kick(struct vmlet_vcpu *vcpu);
+
+/* By the vCPU's own thread, which is going to look anyway. */
+static inline void vmlet_request_own(struct vmlet_vcpu *vcpu, enum vmlet_request request)
+{
+	set_bit(request, &vcpu->requests);
+}
+
+/* Taken back, true if it was posted; what was written before the request is seen behind this. */
+static inline bool vmlet_request_take(struct vmlet_vcpu *vcpu, enum vmlet_request request)
+{
+	return test_bit(request, &vcpu->requests) && test_and_clear_bit(request, &vcpu->requests);
+}
+
+/* halt.c. Sleep until the vCPU has something to do. 0, or -EINTR. */
+int vmlet_halt(struct vmlet_vcpu *vcpu);
+extern unsigned int vmlet_halt_poll_ns;
 
 u64 vmlet_linear_rip(struct vmlet_vcpu *vcpu);
 

@@ -7,7 +7,9 @@
 #include <linux/mm.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/trapnr.h>
 
+#include "../bugs.h"
 #include "svm.h"
 
 #define IOPM_ORDER	2	/* 12 KiB */
@@ -15,11 +17,12 @@
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
-bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_rdpid;
+bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_tsc_scales, svm_has_aux;
 u32 svm_asids;
-hpa_t svm_iopm_pa, svm_msrpm_pa;
+hpa_t svm_iopm_pa;
 
 static unsigned long iopm, msrpm;
+static hpa_t msrpm_pa;
 
 /* MSRs that VMLOAD, VMSAVE and VMRUN switch, so that the guest needs no exit for them. */
 static const u32 direct_msrs[] = {
@@ -101,9 +104,10 @@ static int setup(void)
 	unsigned int i;
 
 	svm_nrips = features & BIT(3);
+	svm_tsc_scales = features & BIT(4);
 	svm_flush_by_asid = features & BIT(6);
 	svm_decode_assists = features & BIT(7);
-	svm_rdpid = boot_cpu_has(X86_FEATURE_RDPID);
+	svm_has_aux = boot_cpu_has(X86_FEATURE_RDPID) || boot_cpu_has(X86_FEATURE_RDTSCP);
 	svm_asids = cpuid_ebx(SVM_CPUID_FUNC);
 	iopm = __get_free_pages(GFP_KERNEL, IOPM_ORDER);
 	msrpm = __get_free_pages(GFP_KERNEL, MSRPM_ORDER);
@@ -116,8 +120,26 @@ static int setup(void)
 	for (i = 0; i < ARRAY_SIZE(direct_msrs); i++)
 		allow_msr((u8 *)msrpm, direct_msrs[i]);
 	svm_iopm_pa = __sme_set(__pa(iopm));
-	svm_msrpm_pa = __sme_set(__pa(msrpm));
+	msrpm_pa = __sme_set(__pa(msrpm));
 	return 0;
+}
+
+/* Nothing but guests depends on it, so it is switched when a guest of another rate comes. */
+void svm_set_tsc_ratio(struct svm_cpu *here, u64 ratio)
+{
+	here->tsc_ratio = ratio;
+	wrmsrl(MSR_AMD64_TSC_RATIO, ratio);
+}
+
+/* The guest's in the guest section: RDPID, which cannot be intercepted, must not tell it the host's CPU number. */
+void svm_set_aux(u64 aux)
+{
+	struct svm_cpu *here = this_cpu_ptr(&svm_cpu);
+
+	if (!svm_has_aux || here->tsc_aux == aux)
+		return;
+	here->tsc_aux = aux;
+	wrmsrl(MSR_TSC_AUX, aux);
 }
 
 static int cpu_on(void)
@@ -130,8 +152,12 @@ static int cpu_on(void)
 		return -EBUSY;
 	here->generation++;
 	here->next_asid = svm_asids;	/* the first vCPU begins a generation, with a flush */
-	if (svm_rdpid)
-		rdmsrl(MSR_TSC_AUX, here->tsc_aux);
+	if (svm_has_aux)
+		rdmsrl(MSR_TSC_AUX, here->host_aux);
+	here->tsc_aux = here->host_aux;
+	if (svm_tsc_scales)
+		svm_set_tsc_ratio(here, SVM_TSC_RATIO_DEFAULT);
+	vmlet_reduce_speculation(true);
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(here->host_save)));
 	here->ours = true;
@@ -146,6 +172,9 @@ static void cpu_off(void)
 	if (!here->ours)
 		return;
 	here->ours = false;
+	vmlet_reduce_speculation(false);
+	if (svm_tsc_scales)
+		svm_set_tsc_ratio(here, SVM_TSC_RATIO_DEFAULT);
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	/* With GIF clear, as after a crash inside the entry, clearing SVME would leave no way to set it again. */
@@ -158,9 +187,35 @@ static int huge_levels(void)
 	return boot_cpu_has(X86_FEATURE_GBPAGES) ? 3 : 2;
 }
 
-/* Intercepts do not depend on what the guest's CPUID says. */
-static void cpuid_changed(struct vmlet_vcpu *vcpu)
+static unsigned int tsc_fraction(void)
 {
+	return svm_tsc_scales ? 32 : 0;
+}
+
+/*
+ * RDPID cannot be intercepted: where the guest's CPUID has neither it reads 0, or what userspace has set. The ports' map,
+ * all ones, serves as one that has every MSR exit.
+ */
+static void set_intercepts(struct vmlet_vcpu *vcpu)
+{
+	static const struct { u8 exit, intercept; } optional[] = {
+		{ KVM_X86_DISABLE_EXITS_HLT,	INTERCEPT_HLT },
+		{ KVM_X86_DISABLE_EXITS_MWAIT,	INTERCEPT_MONITOR },
+		{ KVM_X86_DISABLE_EXITS_MWAIT,	INTERCEPT_MWAIT },
+	};
+	u32 disabled = READ_ONCE(vcpu->vm->disabled_exits);
+	struct svm_vcpu *svm = to_svm(vcpu);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(optional); i++)
+		svm_intercept(svm, optional[i].intercept, !(disabled & optional[i].exit));
+	/* Without a filter each PAUSE would exit. */
+	svm_intercept(svm, INTERCEPT_PAUSE,
+		      boot_cpu_has(X86_FEATURE_PAUSEFILTER) && !(disabled & KVM_X86_DISABLE_EXITS_PAUSE));
+	svm_intercept(svm, INTERCEPT_RDTSCP, !(vcpu->features & VMLET_F_RDTSCP));
+	svm_intercept(svm, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_BP, vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP);
+	svm->vmcb->control.msrpm_base_pa = vmlet_filters_msrs(vcpu->vm) ? svm_iopm_pa : msrpm_pa;
+	svm_dirty(svm, SVM_CLEAN_MAPS);
 }
 
 static const struct vmlet_pt_format npt_format = {
@@ -176,9 +231,12 @@ static const struct vmlet_pt_format npt_format = {
 
 const struct vmlet_vendor vmlet_svm = {
 	.name		= "AMD-V",
+	.call		= 0xd9,
+	.foreign_call	= 0xc1,
 	.pt		= &npt_format,
 	.vcpu_size	= sizeof(struct svm_vcpu),
 	.huge_levels	= huge_levels,
+	.tsc_fraction	= tsc_fraction,
 	.supported	= supported,
 	.setup		= setup,
 	.unsetup	= unsetup,
@@ -193,5 +251,5 @@ const struct vmlet_vendor vmlet_svm = {
 	.inject		= svm_inject,
 	.window		= svm_window,
 	.flush_tlb	= svm_flush_tlb,
-	.cpuid_changed	= cpuid_changed,
+	.set_intercepts	= set_intercepts,
 };

@@ -5,12 +5,14 @@
 
 #include <linux/percpu.h>
 #include <asm/svm.h>
+#include <asm/trapnr.h>
 
 #include "../vendor.h"
 
 /* VMCB clean bits: a set bit says that the cached copy of these fields is still right. */
 enum {
 	SVM_CLEAN_INTERCEPTS	= BIT(0),
+	SVM_CLEAN_MAPS		= BIT(1),	/* of ports and MSRs */
 	SVM_CLEAN_ASID		= BIT(2),
 	SVM_CLEAN_INTR		= BIT(3),
 	SVM_CLEAN_NPT		= BIT(4),
@@ -27,7 +29,10 @@ enum {
  * @host_save:	page of VM_HSAVE_PA: the CPU's own
  * @host_state:	page for VMSAVE and VMLOAD of the host's FS, GS, TR, LDTR and MSRs
  * @generation:	of the ASIDs; a vCPU with an older one takes a new ASID
- * @tsc_aux:	the host's TSC_AUX, where RDPID can read it
+ * @tsc_ratio:	what MSR_AMD64_TSC_RATIO holds, where there is one
+ * @tsc_aux:	what TSC_AUX holds, where there is one
+ * @host_aux:	what the host has in it
+ * @virt_spec_ctrl: a guest's that the kernel has put into effect; 0: the host's
  * @ours:	EFER.SVME was set by us
  */
 struct svm_cpu {
@@ -35,7 +40,7 @@ struct svm_cpu {
 	hpa_t host_state_pa;
 	u64 generation;
 	u32 next_asid;
-	u64 tsc_aux;
+	u64 tsc_ratio, tsc_aux, host_aux, virt_spec_ctrl;
 	bool ours;
 };
 
@@ -45,7 +50,10 @@ DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
  * struct svm_vcpu - a vCPU on AMD-V
  * @asid_generation: 0: take a new ASID before the next entry
  * @await_iret:	an IRET has begun that ends the blocking of NMIs when it is done; it is at @iret_rip
+ * @soft_rip:	of an INT3 or INTO that is injected, while RIP is behind it
  * @stepping:	the guest is single-stepped over that IRET because an NMI waits
+ * @spec_ctrl:	the guest's, while entry and exit have to switch it; otherwise 0
+ * @host_spec_ctrl: what they switch it back to
  */
 struct svm_vcpu {
 	struct vmlet_vcpu vcpu;
@@ -54,10 +62,15 @@ struct svm_vcpu {
 	hpa_t host_state_pa;
 	u64 asid_generation;
 	u64 iret_rip;
+	u64 soft_rip;
+	u64 spec_ctrl, host_spec_ctrl;
 	bool await_iret;
 	bool stepping;
 	bool guest_tf;
 };
+
+/* Groups that the guest cannot change without an exit. */
+#define SVM_G_STABLE	(VMLET_G_DR | VMLET_G_CR8 | VMLET_G_TSC)
 
 static inline struct svm_vcpu *to_svm(struct vmlet_vcpu *vcpu)
 {
@@ -82,9 +95,27 @@ static inline void svm_intercept(struct svm_vcpu *svm, unsigned int bit, bool on
 	svm_dirty(svm, SVM_CLEAN_INTERCEPTS);
 }
 
-extern bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_rdpid;
+/*
+ * While the guest is stepped, what the instruction can raise exits: its frame would have our trap flag. Others of these are
+ * intercepted always.
+ */
+static inline void svm_intercept_faults(struct svm_vcpu *svm, bool on)
+{
+	const u32 faults = BIT(X86_TRAP_DE) | BIT(X86_TRAP_BR) | BIT(X86_TRAP_NM) | BIT(X86_TRAP_TS) | BIT(X86_TRAP_NP) |
+			   BIT(X86_TRAP_SS) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) | BIT(X86_TRAP_MF) | BIT(X86_TRAP_XF);
+	u32 *word = &svm->vmcb->control.intercepts[INTERCEPT_EXCEPTION];
+
+	*word = on ? *word | faults : *word & ~faults;
+	svm_dirty(svm, SVM_CLEAN_INTERCEPTS);
+}
+
+extern bool svm_nrips, svm_decode_assists, svm_flush_by_asid, svm_tsc_scales, svm_has_aux;
 extern u32 svm_asids;
-extern hpa_t svm_iopm_pa, svm_msrpm_pa;
+extern hpa_t svm_iopm_pa;
+
+/* svm.c */
+void svm_set_tsc_ratio(struct svm_cpu *here, u64 ratio);
+void svm_set_aux(u64 aux);
 
 /* vcpu.c */
 int svm_vcpu_init(struct vmlet_vcpu *vcpu);
@@ -102,5 +133,7 @@ int svm_run(struct vmlet_vcpu *vcpu);
 
 /* enter.S: interrupts off and GIF set, before and after. */
 asmlinkage void svm_enter(u64 *regs, hpa_t vmcb_pa, hpa_t host_state_pa);
+asmlinkage void svm_enter_spec(u64 *regs, hpa_t vmcb_pa, hpa_t host_state_pa, u64 guest_spec_ctrl,
+			       u64 host_spec_ctrl);
 
 #endif

@@ -14,20 +14,26 @@
 #include <asm/tlbflush.h>
 #include <asm/trapnr.h>
 
+#include "../../host/host.h"
+#include "../../run/run.h"
 #include "svm.h"
 
 #define ALL_WRITEBACK	0x0606060606060606ull
 
-/* All that is intercepted always; CR0 and CR4 reads, IRET and windows come and go. */
+/* So many PAUSEs, none further than so many cycles from the one before, are a loop that waits for somebody. */
+#define SPIN_PAUSES	3000
+#define SPIN_GAP	128
+
+/* All that is intercepted always; CR0 and CR4 reads, IRET and windows come and go; set_intercepts() has others. */
 static const u8 intercepts[] = {
 	INTERCEPT_CR4_WRITE, INTERCEPT_CR8_WRITE,
-	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
-	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_UD,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_INIT, INTERCEPT_SELECTIVE_CR0, INTERCEPT_RDPMC, INTERCEPT_CPUID,
-	INTERCEPT_RSM, INTERCEPT_INVD, INTERCEPT_HLT, INTERCEPT_INVLPGA, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_RSM, INTERCEPT_INVD, INTERCEPT_INVLPGA, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
 	INTERCEPT_TASK_SWITCH, INTERCEPT_FERR_FREEZE, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN, INTERCEPT_VMMCALL,
-	INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_RDTSCP,
-	INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT, INTERCEPT_XSETBV, INTERCEPT_RDPRU,
+	INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT,
+	INTERCEPT_WBINVD, INTERCEPT_XSETBV, INTERCEPT_RDPRU,
 };
 
 int svm_vcpu_init(struct vmlet_vcpu *vcpu)
@@ -45,13 +51,15 @@ int svm_vcpu_init(struct vmlet_vcpu *vcpu)
 	for (i = 0; i < ARRAY_SIZE(intercepts); i++)
 		svm_intercept(svm, intercepts[i], true);
 	control->intercepts[INTERCEPT_DR] = 0x00ff00ff;	/* every MOV to and from DR0 to DR7 */
+	control->pause_filter_count = SPIN_PAUSES;
+	control->pause_filter_thresh = SPIN_GAP;
 	control->iopm_base_pa = svm_iopm_pa;
-	control->msrpm_base_pa = svm_msrpm_pa;
 	control->int_ctl = V_INTR_MASKING_MASK;
 	control->nested_ctl = SVM_NESTED_CTL_NP_ENABLE;
 	control->nested_cr3 = __sme_set(__pa(vcpu->vm->root));
 	/* Guest memory is ordinary memory, whatever the guest's PAT says. */
 	svm->vmcb->save.g_pat = ALL_WRITEBACK;
+	svm->vmcb->save.dr6 = DR6_RESERVED;	/* between exits it collects what is new */
 	return 0;
 }
 
@@ -148,12 +156,43 @@ static void fetch_msrs(struct svm_vcpu *svm)
 		svm->vcpu.msr[i] = *save_msr(svm, i);
 }
 
+static void set_virt_spec_ctrl(u64 value)
+{
+	struct svm_cpu *here = this_cpu_ptr(&svm_cpu);
+
+	if (likely(here->virt_spec_ctrl == value))
+		return;
+	vmlet_host_virt_spec_ctrl(value ?: here->virt_spec_ctrl, value);
+	here->virt_spec_ctrl = value;
+}
+
+/*
+ * A guest that has set nothing, or what the host has, runs with the host's. A CPU that virtualizes SPEC_CTRL ORs the
+ * two. In the guest section, where the host's does not change.
+ */
+static void set_spec_ctrl(struct svm_vcpu *svm)
+{
+	u64 guest = svm->vcpu.spec_ctrl;
+
+	if (boot_cpu_has(X86_FEATURE_V_SPEC_CTRL)) {
+		svm->vmcb->save.spec_ctrl = guest;
+	} else {
+		svm->host_spec_ctrl = 0;
+		if (guest)
+			rdmsrl(MSR_IA32_SPEC_CTRL, svm->host_spec_ctrl);
+		svm->spec_ctrl = guest != svm->host_spec_ctrl ? guest : 0;
+	}
+	set_virt_spec_ctrl(svm->vcpu.virt_spec_ctrl);
+}
+
 static void flush_msrs(struct svm_vcpu *svm)
 {
 	unsigned int i;
 
 	for (i = 0; i < VMLET_HW_MSRS; i++)
 		*save_msr(svm, i) = svm->vcpu.msr[i];
+	svm_set_aux(svm->vcpu.tsc_aux);
+	set_spec_ctrl(svm);
 }
 
 /* Only CR3 and two bits of CR0 change without an exit. */
@@ -164,6 +203,7 @@ static void fetch_cr(struct svm_vcpu *svm)
 	vcpu->cr0 = (vcpu->cr0 & ~(u64)SVM_CR0_SELECTIVE_MASK) |
 		    (svm->vmcb->save.cr0 & SVM_CR0_SELECTIVE_MASK);
 	vcpu->cr3 = svm->vmcb->save.cr3;
+	vcpu->pdptes_due = true;	/* the CPU keeps none */
 }
 
 /*
@@ -178,7 +218,8 @@ static void flush_cr(struct svm_vcpu *svm)
 	save->cr0 = vcpu->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	save->cr3 = vcpu->cr3;
 	save->cr4 = vcpu->cr4 | (cr4_read_shadow() & X86_CR4_MCE);
-	save->efer = vcpu->efer | EFER_SVME;
+	/* Without paging LME says nothing to the CPU, but QEMU's does not find back from it to a host if PAE is off. */
+	save->efer = (vcpu->efer & EFER_LMA ? vcpu->efer : vcpu->efer & ~(u64)EFER_LME) | EFER_SVME;
 	svm_intercept(svm, INTERCEPT_CR0_READ, save->cr0 != vcpu->cr0);
 	svm_intercept(svm, INTERCEPT_CR0_WRITE, save->cr0 != vcpu->cr0);
 	svm_intercept(svm, INTERCEPT_CR4_READ, save->cr4 != vcpu->cr4);
@@ -227,10 +268,6 @@ static void fetch_rare(struct svm_vcpu *svm, u32 groups)
 		fetch_dt(&vcpu->gdt, &save->gdtr);
 		fetch_dt(&vcpu->idt, &save->idtr);
 	}
-	if (groups & VMLET_G_DR) {
-		vcpu->dr6 = save->dr6;
-		vcpu->dr7 = save->dr7;
-	}
 	if (groups & VMLET_G_MSR)
 		fetch_msrs(svm);
 }
@@ -250,12 +287,14 @@ void svm_fetch(struct vmlet_vcpu *vcpu, u32 groups)
 		fetch_shadow(svm);
 	if (groups & VMLET_G_CR)
 		fetch_cr(svm);
+	if ((groups & VMLET_G_CR3) && !(vcpu->avail & VMLET_G_CR))
+		vcpu->cr3 = save->cr3;
 	if (groups & VMLET_G_MODE) {
 		vcpu->mode.ss_dpl = save->cpl;
 		vcpu->mode.cs_l = save->cs.attrib & SVM_SELECTOR_L_MASK;
 		vcpu->mode.cs_db = save->cs.attrib & SVM_SELECTOR_DB_MASK;
 	}
-	if (groups & (VMLET_G_SEGS | VMLET_G_DT | VMLET_G_DR | VMLET_G_MSR))
+	if (groups & (VMLET_G_SEGS | VMLET_G_DT | VMLET_G_MSR))
 		fetch_rare(svm, groups);
 	vcpu->avail |= groups;
 }
@@ -273,8 +312,7 @@ static void flush_rare(struct svm_vcpu *svm, u32 groups)
 		svm_dirty(svm, SVM_CLEAN_DT);
 	}
 	if (groups & VMLET_G_DR) {
-		save->dr6 = vcpu->dr6;
-		save->dr7 = vcpu->dr7;
+		save->dr7 = vmlet_dr7(vcpu);
 		svm_dirty(svm, SVM_CLEAN_DR);
 	}
 	if (groups & VMLET_G_MSR)
@@ -352,15 +390,28 @@ void svm_load(struct vmlet_vcpu *vcpu)
 	}
 	if (svm->asid_generation != here->generation)
 		new_asid(svm);
-	/* RDPID cannot be intercepted, and would tell the guest the host's CPU number. */
-	if (svm_rdpid)
-		wrmsrl(MSR_TSC_AUX, 0);
+	if (svm_tsc_scales && vcpu->clock.ratio != here->tsc_ratio)
+		svm_set_tsc_ratio(here, vcpu->clock.ratio);
+	svm_set_aux(vcpu->tsc_aux);
+	set_spec_ctrl(svm);
 }
 
 void svm_put(struct vmlet_vcpu *vcpu)
 {
-	if (svm_rdpid)
-		wrmsrl(MSR_TSC_AUX, this_cpu_read(svm_cpu.tsc_aux));
+	svm_set_aux(this_cpu_read(svm_cpu.host_aux));
+	set_virt_spec_ctrl(0);
+}
+
+/* The return address of INT3 and INTO is behind them, where the CPU expects to find it. */
+static void step_over_soft(struct svm_vcpu *svm)
+{
+	struct vmlet_vcpu *vcpu = &svm->vcpu;
+
+	svm->soft_rip = vmlet_rip(vcpu);
+	if (svm_nrips)
+		svm->vmcb->control.next_rip = svm->soft_rip + 1;
+	else
+		vmlet_rip_set(vcpu, svm->soft_rip + 1);
 }
 
 void svm_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error)
@@ -375,11 +426,14 @@ void svm_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool
 
 	control->event_inj = SVM_EVTINJ_VALID | types[type] | vector | (has_error ? SVM_EVTINJ_VALID_ERR : 0);
 	control->event_inj_err = error;
-	if (type == VMLET_INJECT_NMI) {
-		vmlet_touch(vcpu, VMLET_G_SHADOW);
+	if (type == VMLET_INJECT_EXCEPTION && vmlet_exception_soft(vector))
+		step_over_soft(svm);
+	/* A shadow ends with it. The IRET that was about to run will not yet: the next one exits. */
+	vmlet_touch(vcpu, VMLET_G_SHADOW);
+	vcpu->int_shadow = 0;
+	svm->await_iret = false;
+	if (type == VMLET_INJECT_NMI)
 		vcpu->nmi_masked = true;
-		svm->await_iret = false;
-	}
 }
 
 /* A virtual interrupt that is never delivered: it exits as soon as the guest would take one. */
@@ -408,9 +462,15 @@ static void nmi_window(struct svm_vcpu *svm)
 	/* IRET exits, or will as soon as a mask that userspace has set is flushed. */
 	if (svm->stepping || (vcpu->nmi_masked && !svm->await_iret))
 		return;
+	/* The trap flag would get into its frame: come back as soon as it is delivered. */
+	if (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID) {
+		vmlet_host_kick_cpu(smp_processor_id());
+		return;
+	}
 	vmlet_touch(vcpu, VMLET_G_RFLAGS);
 	svm->guest_tf = vcpu->rflags & X86_EFLAGS_TF;
 	svm->stepping = true;
+	svm_intercept_faults(svm, true);
 	vcpu->rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;
 }
 

@@ -29,8 +29,8 @@ static const struct {
 
 /*
  * Interrupts are not acknowledged on exit: the host takes them when it enables interrupts. Translations are the
- * guest's own affair (EPT), so CR3 and INVLPG do not exit. Neither PAT nor XSAVES state is switched: EPT leaves
- * ignore the guest's PAT. RDTSCP and XSAVES, whose MSRs would have to be switched, stay undefined for guests.
+ * guest's own affair (EPT), so CR3 and INVLPG do not exit. Neither PAT nor XSS is switched: EPT leaves
+ * ignore the guest's PAT. RDTSCP, RDPID and XSAVES are there for guests whose CPUID has them.
  */
 static const struct {
 	enum field field;
@@ -60,6 +60,10 @@ static const struct {
 	{ CPU2,	NEED,	SECONDARY_EXEC_WBINVD_EXITING,		"WBINVD exiting" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_VPID,		"VPID" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_INVPCID,		"INVPCID" },
+	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_RDTSCP,		"RDTSCP" },
+	{ CPU2,	WANT,	SECONDARY_EXEC_ENABLE_XSAVES,		"XSAVES" },
+	{ CPU2,	WANT,	SECONDARY_EXEC_TSC_SCALING,		"TSC scaling" },
+	{ CPU2,	WANT,	SECONDARY_EXEC_PAUSE_LOOP_EXITING,	"PAUSE-loop exiting" },
 	{ CPU2,	WANT,	SECONDARY_EXEC_ENCLS_EXITING,		"ENCLS exiting" },
 	{ EXIT,	NEED,	VM_EXIT_HOST_ADDR_SPACE_SIZE,		"64-bit hosts" },
 	{ EXIT,	NEED,	VM_EXIT_LOAD_IA32_EFER,			"loading EFER on exit" },

@@ -19,7 +19,7 @@ const struct vmx_reason vmx_reasons[VMX_REASONS] = {
 	[EXIT_REASON_INIT_SIGNAL]	= { VMLET_EXIT_INIT,		VMX_PLAIN },
 	[EXIT_REASON_INTERRUPT_WINDOW]	= { VMLET_EXIT_INTR_WINDOW,	VMX_PLAIN },
 	[EXIT_REASON_NMI_WINDOW]	= { VMLET_EXIT_NMI_WINDOW,	VMX_PLAIN },
-	[EXIT_REASON_TASK_SWITCH]	= { VMLET_EXIT_TASK_SWITCH,	VMX_RAW },
+	[EXIT_REASON_TASK_SWITCH]	= { VMLET_EXIT_TASK_SWITCH,	VMX_TASK },
 	[EXIT_REASON_CPUID]		= { VMLET_EXIT_CPUID,		VMX_INSN },
 	[11 /* GETSEC */]		= { VMLET_EXIT_VIRT_INSN,	VMX_INSN },
 	[EXIT_REASON_HLT]		= { VMLET_EXIT_HLT,		VMX_INSN },
@@ -59,18 +59,11 @@ static void reblock_nmi(void)
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, vmx_read(GUEST_INTERRUPTIBILITY_INFO) | GUEST_INTR_STATE_NMI);
 }
 
-/*
- * An event whose delivery the exit cut short is delivered again. Software interrupts and exceptions are not: RIP
- * is still at the instruction, which will be executed again. True: there was one.
- */
-static bool requeue_event(struct vmlet_vcpu *vcpu)
+static noinline void requeue(struct vmlet_vcpu *vcpu, u32 info)
 {
-	u32 info = vmx_read(IDT_VECTORING_INFO_FIELD);
 	u8 vector = info & VECTORING_INFO_VECTOR_MASK;
 	bool has_error = info & VECTORING_INFO_DELIVER_CODE_MASK;
 
-	if (likely(!(info & VECTORING_INFO_VALID_MASK)))
-		return false;
 	switch (info & VECTORING_INFO_TYPE_MASK) {
 	case INTR_TYPE_EXT_INTR:
 		vmlet_requeue_irq(vcpu, vector);
@@ -81,10 +74,24 @@ static bool requeue_event(struct vmlet_vcpu *vcpu)
 		vcpu->nmi_masked = false;
 		vmlet_requeue_nmi(vcpu);
 		break;
+	case INTR_TYPE_SOFT_EXCEPTION:
 	case INTR_TYPE_HARD_EXCEPTION:
 		vmlet_requeue_exception(vcpu, vector, has_error,
 					has_error ? vmx_read(IDT_VECTORING_ERROR_CODE) : 0);
 	}
+}
+
+/*
+ * An event whose delivery the exit cut short is delivered again. Software interrupts and INT1 are not: RIP is still at the
+ * instruction, which will be executed again. True: there was one.
+ */
+static __always_inline bool requeue_event(struct vmlet_vcpu *vcpu)
+{
+	u32 info = vmx_read(IDT_VECTORING_INFO_FIELD);
+
+	if (likely(!(info & VECTORING_INFO_VALID_MASK)))
+		return false;
+	requeue(vcpu, info);
 	return true;
 }
 
@@ -94,7 +101,8 @@ static void step_over_int1(struct vmlet_vcpu *vcpu)
 	vmlet_skip_len(vcpu, vmx_read(VM_EXIT_INSTRUCTION_LEN));
 }
 
-static void decode_exception(struct vmlet_vcpu *vcpu)
+/* Not inline: other exits are not to save registers for it. */
+static noinline void decode_exception(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 	u32 info = vmx_read(VM_EXIT_INTR_INFO);
@@ -164,11 +172,13 @@ static void decode_io(struct vmlet_vcpu *vcpu)
 	exit->io.in = qual & BIT(3);
 }
 
-static void decode_ept(struct vmlet_vcpu *vcpu)
+void vmx_decode_ept(struct vmlet_vcpu *vcpu)
 {
 	u64 qual = vmx_read(EXIT_QUALIFICATION);
 	struct vmlet_exit *exit = &vcpu->exit;
 
+	exit->reason = VMLET_EXIT_NESTED_FAULT;
+	exit->insn_len = 0;
 	exit->fault.gpa = vmx_read(GUEST_PHYSICAL_ADDRESS);
 	exit->fault.access = (qual & EPT_VIOLATION_ACC_READ ? VMLET_ACCESS_READ : 0) |
 			     (qual & EPT_VIOLATION_ACC_WRITE ? VMLET_ACCESS_WRITE : 0) |
@@ -176,6 +186,19 @@ static void decode_ept(struct vmlet_vcpu *vcpu)
 	exit->fault.final = (qual & EPT_VIOLATION_GVA_IS_VALID) && (qual & EPT_VIOLATION_GVA_TRANSLATED);
 	if (!requeue_event(vcpu) && (qual & INTR_INFO_UNBLOCK_NMI))
 		reblock_nmi();
+}
+
+static void decode_task(struct vmlet_vcpu *vcpu)
+{
+	u32 info = vmx_read(IDT_VECTORING_INFO_FIELD) & VECTORING_INFO_TYPE_MASK;
+	u64 qual = vmx_read(EXIT_QUALIFICATION);
+	struct vmlet_exit *exit = &vcpu->exit;
+
+	exit->task.selector = qual;
+	exit->task.source = qual >> 30 & 3;
+	exit->task.is_insn = !requeue_event(vcpu) || info >= INTR_TYPE_SOFT_INTR;
+	if (exit->task.is_insn)
+		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 }
 
 static void decode_raw(struct vmlet_vcpu *vcpu)
@@ -196,9 +219,6 @@ static void decode_report(struct vmlet_vcpu *vcpu, enum vmx_report report)
 	case VMX_EXCEPTION:
 		decode_exception(vcpu);
 		break;
-	case VMX_EPT:
-		decode_ept(vcpu);
-		break;
 	case VMX_IO:
 		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 		decode_io(vcpu);
@@ -210,6 +230,9 @@ static void decode_report(struct vmlet_vcpu *vcpu, enum vmx_report report)
 	case VMX_DR:
 		exit->insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
 		decode_dr(vcpu);
+		break;
+	case VMX_TASK:
+		decode_task(vcpu);
 		break;
 	case VMX_RAW:
 		decode_raw(vcpu);
@@ -251,7 +274,7 @@ static __always_inline void host_event(u32 reason)
 		vmlet_host_machine_check();
 }
 
-/* Exits that are not an instruction and its length; not traced, as a tracer's trap would unblock NMIs. */
+/* Exits that are neither an instruction and its length nor an EPT violation; not traced, as a tracer's trap would unblock NMIs. */
 notrace void vmx_decode(struct vmx_vcpu *vmx, u32 reason)
 {
 	struct vmlet_vcpu *vcpu = &vmx->vcpu;

@@ -3,7 +3,7 @@
  * DOC: into the guest and out of it
  *
  * The processor switches RIP, RSP, RFLAGS, segments and control registers; the other general registers are
- * switched here. Offsets are those of vcpu->regs: the hardware's register number times eight.
+ * switched here.
  */
 #include <linux/linkage.h>
 #include <asm/alternative.h>
@@ -13,6 +13,7 @@
 #include <asm/percpu.h>
 
 #include "../../host/entry.h"
+#include "../enter.h"
 
 #define HOST_RSP	0x6c14		/* <asm/vmx.h> has it in an enum */
 
@@ -37,23 +38,10 @@ SYM_FUNC_START(vmx_enter_guest)
 	/* VERW below spoils ZF, so keep the answer in CF. */
 	bt	$0, %edx
 
-	mov	0*8(%rdi), %rax
-	mov	1*8(%rdi), %rcx
-	mov	2*8(%rdi), %rdx
-	mov	3*8(%rdi), %rbx
-	mov	5*8(%rdi), %rbp
-	mov	6*8(%rdi), %rsi
-	mov	8*8(%rdi), %r8
-	mov	9*8(%rdi), %r9
-	mov	10*8(%rdi), %r10
-	mov	11*8(%rdi), %r11
-	mov	12*8(%rdi), %r12
-	mov	13*8(%rdi), %r13
-	mov	14*8(%rdi), %r14
-	mov	15*8(%rdi), %r15
-	mov	7*8(%rdi), %rdi
+	mov	VMLET_REG(0)(%rdi), %rax
+	VMLET_LOAD_REGS
 
-	VMLET_CLEAR_BUFFERS
+	CLEAR_CPU_BUFFERS
 	jnc	.Llaunch
 	vmresume
 	jmp	vmx_exit_point
@@ -68,37 +56,12 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	ENDBR
 	push	%rax
 	mov	8(%rsp), %rax
-	mov	%rcx, 1*8(%rax)
-	mov	%rdx, 2*8(%rax)
-	mov	%rbx, 3*8(%rax)
-	mov	%rbp, 5*8(%rax)
-	mov	%rsi, 6*8(%rax)
-	mov	%rdi, 7*8(%rax)
-	mov	%r8, 8*8(%rax)
-	mov	%r9, 9*8(%rax)
-	mov	%r10, 10*8(%rax)
-	mov	%r11, 11*8(%rax)
-	mov	%r12, 12*8(%rax)
-	mov	%r13, 13*8(%rax)
-	mov	%r14, 14*8(%rax)
-	mov	%r15, 15*8(%rax)
-	pop	0*8(%rax)
+	VMLET_STORE_REGS
+	pop	VMLET_REG(0)(%rax)
 	setbe	%bl
+	movzbl	%bl, %ebx
 
-	/* No guest value stays in a register where the host could speculate with it. */
-	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%ebp, %ebp
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
+	VMLET_CLEAR_REGS
 
 	/* All of this before the first RET, which the guest may have trained. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
@@ -113,7 +76,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 .Lno_ibrs:
 	CLEAR_BRANCH_HISTORY_VMEXIT
 
-	movzbl	%bl, %eax
+	mov	%ebx, %eax
 	pop	%rdi
 	pop	%rbx
 	pop	%r12

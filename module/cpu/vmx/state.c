@@ -9,6 +9,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "../../exit/cr.h"
 #include "../../run/loop.h"
 #include "vmx.h"
 
@@ -86,6 +87,7 @@ static void fetch_mode(struct vmlet_vcpu *vcpu)
 static void fetch_cr(struct vmx_vcpu *vmx)
 {
 	struct vmlet_vcpu *vcpu = &vmx->vcpu;
+	unsigned int i;
 
 	vmx->hw_cr0 = vmx_read(GUEST_CR0);
 	vmx->hw_cr3 = vmx_read(GUEST_CR3);
@@ -95,6 +97,10 @@ static void fetch_cr(struct vmx_vcpu *vmx)
 	vcpu->cr3 = vmx->hw_cr3;
 	vcpu->cr4 = (vmx->hw_cr4 & vmx->cr4_guest) | (vmx->shadow4 & ~vmx->cr4_guest);
 	vcpu->avail |= VMX_G_HW_CR;
+	if (!vmlet_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer))
+		return;
+	for (i = 0; i < ARRAY_SIZE(vcpu->pdpte); i++)
+		vcpu->pdpte[i] = vmx_read(GUEST_PDPTR0 + 2 * i);
 }
 
 static void write_if_new(unsigned long field, u64 *old, u64 new, bool known)
@@ -105,20 +111,42 @@ static void write_if_new(unsigned long field, u64 *old, u64 new, bool known)
 	vmx_write(field, new);
 }
 
-/* A guest that cannot execute SYSCALL cannot see these either: reading them exits. */
+/* A guest that cannot execute SYSCALL, or RDTSCP and RDPID, cannot see theirs either: reading them exits. */
 void vmx_load_guest_msrs(struct vmx_vcpu *vmx)
 {
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpus);
 	struct vmlet_vcpu *vcpu = &vmx->vcpu;
-	u64 value[VMX_SWITCHED];
+	bool syscall = vcpu->efer & EFER_SCE, aux = vcpu->features & VMLET_F_TSC_AUX;
 
-	if (!(vcpu->efer & EFER_SCE))
+	if (!syscall && !aux)
 		return;
 	vmx->guest_msrs = true;
-	value[VMX_STAR] = vcpu->msr[VMLET_STAR];
-	value[VMX_LSTAR] = vcpu->msr[VMLET_LSTAR];
-	value[VMX_SFMASK] = vcpu->msr[VMLET_SFMASK];
-	vmx_set_msrs(this, value);
+	if (syscall) {
+		vmx_set_msr(this, VMX_STAR, vcpu->msr[VMLET_STAR]);
+		vmx_set_msr(this, VMX_LSTAR, vcpu->msr[VMLET_LSTAR]);
+		vmx_set_msr(this, VMX_SFMASK, vcpu->msr[VMLET_SFMASK]);
+	}
+	if (aux)
+		vmx_set_msr(this, VMX_TSC_AUX, vcpu->tsc_aux);
+}
+
+/*
+ * In the guest section, where the host's does not change. A guest that has set nothing, or what the host has, runs with
+ * the host's. Of the others, entry and exit switch it; nothing of it is in the code around them.
+ */
+void vmx_set_spec_ctrl(struct vmx_vcpu *vmx)
+{
+	u64 guest = vmx->vcpu.spec_ctrl, host = guest ? __rdmsr(MSR_IA32_SPEC_CTRL) : 0;
+	u32 index = guest != host ? MSR_IA32_SPEC_CTRL : 0;
+	struct vmx_msr_entry *msr = vmx->spec_ctrl;
+
+	msr[0].value = guest;
+	msr[1].value = host;
+	if (likely(msr->index == index))
+		return;
+	msr[0].index = msr[1].index = index;
+	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, !!index);
+	vmx_write(VM_EXIT_MSR_LOAD_COUNT, !!index);
 }
 
 static void flush_efer(struct vmx_vcpu *vmx)
@@ -158,10 +186,8 @@ static void flush_cr(struct vmx_vcpu *vmx)
 	write_if_new(GUEST_CR4, &vmx->hw_cr4, cr4, known);
 	vcpu->avail |= VMX_G_HW_CR;
 	flush_efer(vmx);
-	/* Later in the section the processor's own are newer: the guest's moves to CR3 do not exit. */
-	if (!vmx->fresh_pdptes)
+	if (!vmlet_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer))
 		return;
-	vmx->fresh_pdptes = false;
 	for (i = 0; i < ARRAY_SIZE(vcpu->pdpte); i++)
 		vmx_write(GUEST_PDPTR0 + 2 * i, vcpu->pdpte[i]);
 }
@@ -188,11 +214,12 @@ static void flush_msr(struct vmx_vcpu *vmx)
 	vmx->kernel_gs = msr[VMLET_KERNEL_GS];
 	native_write_msr_safe(MSR_KERNEL_GS_BASE, vmx->kernel_gs, vmx->kernel_gs >> 32);
 	vmx_load_guest_msrs(vmx);
+	vmx_set_spec_ctrl(vmx);
 }
 
 static void flush_shadow(struct vmlet_vcpu *vcpu)
 {
-	u32 info = vcpu->int_shadow;
+	u32 info = vmx_swap_shadows(vcpu->int_shadow);
 
 	/* Not both at once; the stronger one. */
 	if (info & GUEST_INTR_STATE_MOV_SS)
@@ -201,6 +228,9 @@ static void flush_shadow(struct vmlet_vcpu *vcpu)
 		/* In a shadow entry wants a single step, if one is on, to be pending. */
 		vmlet_need(vcpu, VMLET_G_RFLAGS);
 		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, vcpu->rflags & X86_EFLAGS_TF ? DR_STEP : 0);
+	} else if (vmx_read(GUEST_INTERRUPTIBILITY_INFO) & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)) {
+		/* Its instruction is done, and has had its trap. */
+		vmx_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
 	}
 	vmx_write(GUEST_INTERRUPTIBILITY_INFO, info | (vcpu->nmi_masked ? GUEST_INTR_STATE_NMI : 0));
 }
@@ -221,16 +251,12 @@ static void flush_dt(struct vmlet_vcpu *vcpu)
 	vmx_write(GUEST_IDTR_LIMIT, vcpu->idt.limit);
 }
 
-/* The VMCS is current. */
-static void fetch(struct vmlet_vcpu *vcpu, u32 groups)
+static void fetch_rare(struct vmlet_vcpu *vcpu, u32 groups)
 {
-	vmx_fetch_skip(vcpu, groups);
 	if (groups & VMLET_G_RSP)
 		vcpu->regs[VMLET_RSP] = vmx_read(GUEST_RSP);
 	if (groups & VMLET_G_CR)
 		fetch_cr(to_vmx(vcpu));
-	if (groups & VMLET_G_MODE)
-		fetch_mode(vcpu);
 	if (groups & VMLET_G_SEGS)
 		fetch_segs(vcpu);
 	if (groups & VMLET_G_DT)
@@ -239,11 +265,29 @@ static void fetch(struct vmlet_vcpu *vcpu, u32 groups)
 		fetch_msr(to_vmx(vcpu));
 }
 
+/* The VMCS is current. */
+static void fetch(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	vmx_fetch_skip(vcpu, groups & VMLET_G_SKIP);
+	vcpu->avail |= groups;
+	if ((groups & VMLET_G_CR3) && !(vcpu->avail & VMLET_G_CR))
+		vcpu->cr3 = vmx_read(GUEST_CR3);
+	if (groups & VMLET_G_MODE)
+		fetch_mode(vcpu);
+	if (groups & ~(VMLET_G_SKIP | VMLET_G_CR3 | VMLET_G_MODE))
+		fetch_rare(vcpu, groups);
+}
+
 void vmx_fetch(struct vmlet_vcpu *vcpu, u32 groups)
 {
 	/* Who wants one of these wants the others soon, and coming here is dearer than three reads. */
 	if (groups & VMLET_G_SKIP)
 		groups |= VMLET_G_SKIP & ~vcpu->avail;
+	/* In the guest section it is current, and stays so. */
+	if (likely(vcpu->mode_cpu >= 0)) {
+		fetch(vcpu, groups);
+		return;
+	}
 	preempt_disable();
 	if (vmx_make_current(to_vmx(vcpu)))
 		fetch(vcpu, groups);
@@ -255,7 +299,22 @@ static void flush_controls(struct vmx_vcpu *vmx)
 	vmx_write(CPU_BASED_VM_EXEC_CONTROL, vmx->ctl_cpu);
 	vmx_write(SECONDARY_VM_EXEC_CONTROL, vmx->ctl_cpu2);
 	vmx_write(EPT_POINTER, vmx->eptp);
+	vmx_write(EXCEPTION_BITMAP, vmx->exceptions);
 	vmx_write(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest);
+}
+
+static void flush_tsc(struct vmlet_vcpu *vcpu)
+{
+	vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+	if (vmx_config.cpu2 & SECONDARY_EXEC_TSC_SCALING)
+		vmx_write(TSC_MULTIPLIER, vcpu->clock.ratio);
+}
+
+/* A guest that may halt by itself goes on in its HLT, unless something has happened to it. */
+static void wake(struct vmlet_vcpu *vcpu)
+{
+	if (unlikely(READ_ONCE(vcpu->vm->disabled_exits) & KVM_X86_DISABLE_EXITS_HLT))
+		vmx_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 }
 
 /* In the guest section: what changed since the last exit goes into the VMCS and the MSRs. */
@@ -284,9 +343,11 @@ void vmx_flush(struct vmx_vcpu *vmx)
 	if (dirty & VMLET_G_SHADOW)
 		flush_shadow(vcpu);
 	if (dirty & VMLET_G_TSC)
-		vmx_write(TSC_OFFSET, vcpu->tsc_offset);
+		flush_tsc(vcpu);
 	if (dirty & VMLET_G_DR)
-		vmx_write(GUEST_DR7, vcpu->dr7);
+		vmx_write(GUEST_DR7, vmlet_dr7(vcpu));
+	if (dirty & VMLET_G_ALL)
+		wake(vcpu);
 }
 
 void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error)
@@ -302,7 +363,7 @@ void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool
 		break;
 	case VMLET_INJECT_EXCEPTION:
 		/* INT3 and INTO, of one byte: the return address is behind them. */
-		if (vector == X86_TRAP_BP || vector == X86_TRAP_OF) {
+		if (vmlet_exception_soft(vector)) {
 			info |= INTR_TYPE_SOFT_EXCEPTION;
 			vmx_write(VM_ENTRY_INSTRUCTION_LEN, 1);
 		} else {
@@ -314,14 +375,22 @@ void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool
 		vmx_write(VM_ENTRY_EXCEPTION_ERROR_CODE, error);
 	}
 	vmx_write(VM_ENTRY_INTR_INFO_FIELD, info);
+	wake(vcpu);
 }
 
 void vmx_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on)
 {
 	u32 bit = type == VMLET_INJECT_NMI ? CPU_BASED_NMI_WINDOW_EXITING : CPU_BASED_INTR_WINDOW_EXITING;
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 ctl = on ? vmx->ctl_cpu | bit : vmx->ctl_cpu & ~bit;
+	u32 ctl;
 
+	/* In the shadow of STI a CPU may exit for an NMI at once, and never get out of it; IF is set, and interrupts wait for its end. */
+	if (type == VMLET_INJECT_NMI && on) {
+		vmlet_need(vcpu, VMLET_G_SHADOW);
+		if (vcpu->int_shadow & VMLET_SHADOW_STI)
+			bit = CPU_BASED_INTR_WINDOW_EXITING;
+	}
+	ctl = on ? vmx->ctl_cpu | bit : vmx->ctl_cpu & ~bit;
 	if (ctl == vmx->ctl_cpu)
 		return;
 	vmx->ctl_cpu = ctl;

@@ -21,9 +21,14 @@
 
 #include "../../api/api.h"
 #include "../../run/loop.h"
+#include "../bugs.h"
 #include "vmx.h"
 
 static DEFINE_IDA(vpids);
+
+/* TSC ticks: PAUSEs closer than this are one loop, and that long a loop waits for another vCPU, or for the host. */
+#define SPIN_GAP	128
+#define SPIN_WINDOW	4096
 
 /* VPID 0 is the host's. */
 #define VPID_MAX	0xffff
@@ -119,13 +124,10 @@ static void write_constants(void)
 		u16 field;
 		u64 value;
 	} constants[] = {
-		{ EXCEPTION_BITMAP,	BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) },
 		{ PAGE_FAULT_ERROR_CODE_MASK, 0 },
 		{ PAGE_FAULT_ERROR_CODE_MATCH, 0 },
 		{ CR3_TARGET_COUNT,	0 },
 		{ VM_EXIT_MSR_STORE_COUNT, 0 },
-		{ VM_EXIT_MSR_LOAD_COUNT, 0 },
-		{ VM_ENTRY_MSR_LOAD_COUNT, 0 },
 		{ VM_ENTRY_INTR_INFO_FIELD, 0 },
 		{ VMCS_LINK_POINTER,	~0ull },
 		{ CR0_GUEST_HOST_MASK,	~(u64)VMX_CR0_GUEST },
@@ -168,15 +170,32 @@ static void write_initial(struct vmx_vcpu *vmx)
 	vmx_write(VM_EXIT_CONTROLS, vmx_config.exit);
 	vmx_write(VM_ENTRY_CONTROLS, vmx_config.entry);
 	vmx_write(MSR_BITMAP, __pa(vmx_msr_bitmap));
+	vmx_write(VM_ENTRY_MSR_LOAD_ADDR, __pa(&vmx->spec_ctrl[0]));
+	vmx_write(VM_EXIT_MSR_LOAD_ADDR, __pa(&vmx->spec_ctrl[1]));
+	vmx_write(VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_write(VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmx_write(CR0_READ_SHADOW, 0);
 	vmx_write(CR4_READ_SHADOW, 0);
 	vmx_write(GUEST_IA32_EFER, 0);
 	vmx_write(TSC_OFFSET, 0);
+	if (vmx_config.cpu2 & SECONDARY_EXEC_PAUSE_LOOP_EXITING) {
+		vmx_write(PLE_GAP, SPIN_GAP);
+		vmx_write(PLE_WINDOW, SPIN_WINDOW);
+	}
 	if (vmx_config.cpu2 & SECONDARY_EXEC_ENABLE_VPID)
 		vmx_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
+	if (vmx_config.cpu2 & SECONDARY_EXEC_ENABLE_XSAVES)
+		vmx_write(XSS_EXIT_BITMAP, 0);
 	/* An enclave would run outside of every other control. */
 	if (vmx_config.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
 		vmx_write(ENCLS_EXITING_BITMAP, ~0ull);
+}
+
+static void free_memory(struct vmx_vcpu *vmx, int vpid)
+{
+	free_page((unsigned long)vmx->vmcs);
+	kfree(vmx->spec_ctrl);
+	ida_free(&vpids, vpid);
 }
 
 int vmx_vcpu_init(struct vmlet_vcpu *vcpu)
@@ -187,19 +206,18 @@ int vmx_vcpu_init(struct vmlet_vcpu *vcpu)
 	if (vpid < 0)
 		return vpid;
 	vmx->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vmx->vmcs) {
-		ida_free(&vpids, vpid);
+	vmx->spec_ctrl = kcalloc(2, sizeof(*vmx->spec_ctrl), GFP_KERNEL_ACCOUNT);
+	if (!vmx->vmcs || !vmx->spec_ctrl) {
+		free_memory(vmx, vpid);
 		return -ENOMEM;
 	}
 	*(u32 *)vmx->vmcs = vmx_config.revision;
 	vmx->vpid = vpid;
 	vmx->cpu = -1;
 	vmx->ctl_cpu = vmx_config.cpu;
-	vmx->ctl_cpu2 = vmx_config.cpu2;
 	vmx->ctl_entry = vmx_config.entry;
 	vmx->eptp = __pa(vcpu->vm->root) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
 		    (vmx_config.ept_dirty ? VMX_EPTP_AD_ENABLE_BIT : 0);
-	vcpu->dirty |= VMX_G_CONTROLS;
 	/* Until the first exit the values in the vCPU count, not what the VMCS has. */
 	vcpu->avail = VMLET_G_ALL;
 	/* Whatever these bytes were, the CPU has nothing cached for this VMCS from now on. */
@@ -216,22 +234,48 @@ void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	clear_anywhere(vmx);
-	free_page((unsigned long)vmx->vmcs);
-	ida_free(&vpids, vmx->vpid);
+	free_memory(vmx, vmx->vpid);
 }
 
-/* INVPCID raises #UD where the guest's CPUID lacks it; CR4 bits that it lacks must exit to raise #GP. */
-void vmx_cpuid_changed(struct vmlet_vcpu *vcpu)
+/*
+ * Some instructions raise #UD where the guest's CPUID lacks them; CR4 bits that it lacks must exit to raise #GP. Without
+ * bitmaps every MSR exits.
+ */
+void vmx_set_intercepts(struct vmlet_vcpu *vcpu)
 {
+	static const struct { u32 feature, control; } enables[] = {
+		{ VMLET_F_INVPCID,	SECONDARY_EXEC_ENABLE_INVPCID },
+		{ VMLET_F_TSC_AUX,	SECONDARY_EXEC_ENABLE_RDTSCP },
+		{ VMLET_F_XSAVES,	SECONDARY_EXEC_ENABLE_XSAVES },
+	};
+	static const struct { u32 exit, cpu, cpu2; } optional[] = {
+		{ KVM_X86_DISABLE_EXITS_HLT,	CPU_BASED_HLT_EXITING },
+		{ KVM_X86_DISABLE_EXITS_MWAIT,	CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING },
+		{ KVM_X86_DISABLE_EXITS_PAUSE,	0, SECONDARY_EXEC_PAUSE_LOOP_EXITING },
+	};
+	u32 disabled = READ_ONCE(vcpu->vm->disabled_exits);
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, 7, 0);
+	unsigned int i;
 
 	vmx->ctl_cpu2 = vmx_config.cpu2;
-	if (!entry || !(entry->ebx & BIT(10)))
-		vmx->ctl_cpu2 &= ~SECONDARY_EXEC_ENABLE_INVPCID;
+	for (i = 0; i < ARRAY_SIZE(optional); i++) {
+		if (!(disabled & optional[i].exit))
+			continue;
+		vmx->ctl_cpu &= ~optional[i].cpu;
+		vmx->ctl_cpu2 &= ~optional[i].cpu2;
+	}
+	for (i = 0; i < ARRAY_SIZE(enables); i++)
+		if (!(vcpu->features & enables[i].feature))
+			vmx->ctl_cpu2 &= ~enables[i].control;
 	/* What the guest owns is in the VMCS, the rest in the shadow: have all of it before the line moves. */
 	vmlet_touch(vcpu, VMLET_G_CR);
 	vmx->cr4_guest = VMX_CR4_GUEST & vcpu->cr4_allowed & vmx_config.cr4_fixed1;
+	vmx->exceptions = BIT(X86_TRAP_DB) | BIT(X86_TRAP_UD) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
+	if (vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP)
+		vmx->exceptions |= BIT(X86_TRAP_BP);
+	vmx->ctl_cpu |= CPU_BASED_USE_MSR_BITMAPS;
+	if (vmlet_filters_msrs(vcpu->vm))
+		vmx->ctl_cpu &= ~CPU_BASED_USE_MSR_BITMAPS;
 	vcpu->dirty |= VMX_G_CONTROLS;
 }
 
@@ -282,15 +326,6 @@ static void restore_host(struct vmx_vcpu *vmx)
 		native_wrmsrl(MSR_IA32_DEBUGCTLMSR, saved->debugctl);
 }
 
-/* L1TF: what the host had in the L1 data cache, a guest can read unless it is flushed first. */
-static void flush_l1d(void)
-{
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
-		return;
-	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
-		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
-}
-
 void vmx_load(struct vmlet_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -298,9 +333,9 @@ void vmx_load(struct vmlet_vcpu *vcpu)
 	vmx_make_current(vmx);
 	vcpu->last_cpu = smp_processor_id();
 	vmx_load_guest_msrs(vmx);
-	/* The outer loop has read them for this entry. */
-	vmx->fresh_pdptes = vcpu->dirty & VMLET_G_CR;
-	flush_l1d();
+	vmx_set_spec_ctrl(vmx);
+	if (unlikely(vmlet_l1d == VMLET_L1D_SECTION))
+		vmx_l1d_flush();
 }
 
 void vmx_put(struct vmlet_vcpu *vcpu)
@@ -310,7 +345,7 @@ void vmx_put(struct vmlet_vcpu *vcpu)
 
 	if (vmx->guest_msrs) {
 		vmx->guest_msrs = false;
-		vmx_set_msrs(this, this->host_msr);
+		vmx_restore_msrs(this);
 	}
 }
 
@@ -336,6 +371,7 @@ static void write_host_fields(struct vmx_vcpu *vmx)
 static __always_inline void enter(struct vmlet_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	enum vmx_report report;
 	u32 reason;
 
 	if (likely(vcpu->dirty == VMLET_G_RIP)) {
@@ -344,6 +380,8 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 	} else if (vcpu->dirty) {
 		vmx_flush(vmx);
 	}
+	if (static_branch_unlikely(&vmx_l1d_each_entry))
+		vmx_l1d_flush();
 	if (unlikely(vmx_enter_guest(vcpu->regs, &vmx->host_rsp, vmx->launched))) {
 		vmx_decode_failure(vmx);
 		return;
@@ -351,10 +389,14 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 	reason = vmx_read(VM_EXIT_REASON);
 	vcpu->avail &= VMX_G_STABLE;
 	vcpu->exit.hw_reason = reason;
-	if (likely(reason < VMX_REASONS && vmx_reasons[reason].report == VMX_INSN)) {
+	report = likely(reason < VMX_REASONS) ? vmx_reasons[reason].report : VMX_RAW;
+	if (likely(report == VMX_INSN)) {
 		vmx->launched = true;
 		vcpu->exit.reason = vmx_reasons[reason].reason;
 		vcpu->exit.insn_len = vmx_read(VM_EXIT_INSTRUCTION_LEN);
+	} else if (likely(report == VMX_EPT)) {
+		vmx->launched = true;
+		vmx_decode_ept(vcpu);
 	} else {
 		vmx_decode(vmx, reason);
 	}
@@ -362,13 +404,7 @@ static __always_inline void enter(struct vmlet_vcpu *vcpu)
 
 static __always_inline void skip(struct vmlet_vcpu *vcpu)
 {
-	u32 missing = VMLET_G_SKIP & ~vcpu->avail;
-
-	/* The rule and its exceptions, told apart once instead of three times. */
-	if (likely(missing == VMLET_G_SKIP))
-		vmx_fetch_skip(vcpu, VMLET_G_SKIP);
-	else
-		vmx_fetch_skip(vcpu, missing);
+	vmx_fetch_skip(vcpu, VMLET_G_SKIP & ~vcpu->avail);
 	vmlet_advance(vcpu, vcpu->exit.insn_len);
 }
 

@@ -32,6 +32,7 @@ static const u32 switched_msrs[VMX_SWITCHED] = {
 	[VMX_STAR]	= MSR_STAR,
 	[VMX_LSTAR]	= MSR_LSTAR,
 	[VMX_SFMASK]	= MSR_SYSCALL_MASK,
+	[VMX_TSC_AUX]	= MSR_TSC_AUX,
 };
 
 /* MSRs that the VMCS or vmx_load() switches: the guest reads and writes its own values without an exit. */
@@ -105,6 +106,7 @@ static void vmx_unsetup(void)
 	}
 	free_page((unsigned long)vmx_msr_bitmap);
 	vmx_msr_bitmap = NULL;
+	vmx_l1d_unsetup();
 }
 
 static int alloc_region(int cpu)
@@ -143,7 +145,7 @@ static int vmx_setup(void)
 {
 	int ret;
 
-	ret = alloc_all();
+	ret = vmx_l1d_setup() ?: alloc_all();
 	if (ret) {
 		vmx_unsetup();
 		return ret;
@@ -224,29 +226,41 @@ static void vmx_cpu_off(void)
 	intel_pt_handle_vmx(0);
 }
 
-/* Bring the switched MSRs to @value, writing only what differs: a write costs more than everything around it. */
-void vmx_set_msrs(struct vmx_cpu *this, const u64 *value)
+/* Writes only what differs: a write costs more than everything around it. */
+void vmx_set_msr(struct vmx_cpu *this, enum vmx_switched nr, u64 value)
+{
+	if (this->msr[nr] == value)
+		return;
+	this->msr[nr] = value;
+	native_write_msr_safe(switched_msrs[nr], value, value >> 32);
+}
+
+void vmx_restore_msrs(struct vmx_cpu *this)
 {
 	unsigned int i;
 
-	for (i = 0; i < VMX_SWITCHED; i++) {
-		if (this->msr[i] == value[i])
-			continue;
-		this->msr[i] = value[i];
-		native_write_msr_safe(switched_msrs[i], value[i], value[i] >> 32);
-	}
+	for (i = 0; i < VMX_SWITCHED; i++)
+		vmx_set_msr(this, i, this->host_msr[i]);
+}
+
+static unsigned int vmx_tsc_fraction(void)
+{
+	return vmx_config.cpu2 & SECONDARY_EXEC_TSC_SCALING ? 48 : 0;
 }
 
 void vmx_write_failed(unsigned long field, u64 value)
 {
-	WARN_ONCE(1, "vmlet: VMWRITE of %#llx to field %#lx failed\n", value, field);
+	WARN_ONCE(this_cpu_read(vmx_cpus.on), "vmlet: VMWRITE of %#llx to field %#lx failed\n", value, field);
 }
 
 const struct vmlet_vendor vmlet_vmx = {
 	.name		= "VT-x",
+	.call		= 0xc1,
+	.foreign_call	= 0xd9,
 	.pt		= &pt_format,
 	.vcpu_size	= sizeof(struct vmx_vcpu),
 	.huge_levels	= vmx_huge_levels,
+	.tsc_fraction	= vmx_tsc_fraction,
 	.supported	= vmx_supported,
 	.setup		= vmx_setup,
 	.unsetup	= vmx_unsetup,
@@ -261,5 +275,5 @@ const struct vmlet_vendor vmlet_vmx = {
 	.inject		= vmx_inject,
 	.window		= vmx_window,
 	.flush_tlb	= vmx_flush_tlb,
-	.cpuid_changed	= vmx_cpuid_changed,
+	.set_intercepts	= vmx_set_intercepts,
 };

@@ -8,6 +8,7 @@
 #ifndef VMLET_VMX_H
 #define VMLET_VMX_H
 
+#include <linux/jump_label.h>
 #include <linux/list.h>
 #include <asm/desc.h>
 #include <asm/vmx.h>
@@ -24,7 +25,7 @@ struct vmx_config {
 };
 
 /* MSRs that neither entry nor exit switches; those that the guest cannot read need no entry here. */
-enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_SWITCHED };
+enum vmx_switched { VMX_STAR, VMX_LSTAR, VMX_SFMASK, VMX_TSC_AUX, VMX_SWITCHED };
 
 /**
  * struct vmx_cpu - one physical CPU
@@ -55,12 +56,12 @@ struct vmx_saved {
  * @node:	in that CPU's list
  * @in_section:	in the inner loop: IA32_KERNEL_GS_BASE is the guest's
  * @guest_msrs:	switched MSRs hold the guest's values
- * @fresh_pdptes: vcpu->pdpte[] was read for this entry
- * @ctl_cpu, @ctl_cpu2, @eptp: as the VMCS is to have them; flushed with VMX_G_CONTROLS
+ * @ctl_cpu, @ctl_cpu2, @eptp, @exceptions: as the VMCS is to have them; flushed with VMX_G_CONTROLS
  * @ctl_entry, @shadow0, @shadow4, @efer: as the VMCS has them
  * @host_rsp, @host_cr3, @host_cr4, @host_fs_base: likewise
  * @hw_cr0, @hw_cr3, @hw_cr4: likewise, while VMX_G_HW_CR is available
  * @kernel_gs:	the guest's, while it is not in the MSR
+ * @spec_ctrl:	SPEC_CTRL as entry loads it, and as exit does, while the guest's differs from the host's
  * @cr4_guest:	bits of CR4 that the guest changes without an exit
  */
 struct vmx_vcpu {
@@ -72,8 +73,7 @@ struct vmx_vcpu {
 	bool launched;
 	bool in_section;
 	bool guest_msrs;
-	bool fresh_pdptes;
-	u32 ctl_cpu, ctl_cpu2, ctl_entry;
+	u32 ctl_cpu, ctl_cpu2, ctl_entry, exceptions;
 	u64 eptp;
 	u64 kernel_gs;
 	unsigned long host_rsp, host_cr3, host_cr4, host_fs_base;
@@ -81,6 +81,7 @@ struct vmx_vcpu {
 	u64 hw_cr0, hw_cr3, hw_cr4;
 	u64 shadow0, shadow4, efer;
 	u64 cr4_guest;
+	struct vmx_msr_entry *spec_ctrl;
 };
 
 /* In vcpu->avail beside the groups: hw_cr* are what the VMCS holds. An exit drops it with the others. */
@@ -110,8 +111,15 @@ static inline struct vmx_vcpu *to_vmx(struct vmlet_vcpu *vcpu)
 /* controls.c */
 int vmx_negotiate(void);
 
+/* l1d.c */
+DECLARE_STATIC_KEY_FALSE(vmx_l1d_each_entry);
+int vmx_l1d_setup(void);
+void vmx_l1d_unsetup(void);
+void vmx_l1d_flush(void);
+
 /* vmx.c */
-void vmx_set_msrs(struct vmx_cpu *this, const u64 *value);
+void vmx_set_msr(struct vmx_cpu *this, enum vmx_switched nr, u64 value);
+void vmx_restore_msrs(struct vmx_cpu *this);
 
 /* vcpu.c */
 int vmx_vcpu_init(struct vmlet_vcpu *vcpu);
@@ -119,7 +127,7 @@ void vmx_vcpu_destroy(struct vmlet_vcpu *vcpu);
 void vmx_load(struct vmlet_vcpu *vcpu);
 void vmx_put(struct vmlet_vcpu *vcpu);
 int vmx_run(struct vmlet_vcpu *vcpu);
-void vmx_cpuid_changed(struct vmlet_vcpu *vcpu);
+void vmx_set_intercepts(struct vmlet_vcpu *vcpu);
 bool vmx_move_here(struct vmx_vcpu *vmx);
 
 static __always_inline bool vmx_make_current(struct vmx_vcpu *vmx)
@@ -134,13 +142,14 @@ void vmx_flush(struct vmx_vcpu *vmx);
 void vmx_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool has_error, u32 error);
 void vmx_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 void vmx_load_guest_msrs(struct vmx_vcpu *vmx);
+void vmx_set_spec_ctrl(struct vmx_vcpu *vmx);
 
 /* decode.c */
 enum vmx_report {
 	VMX_RAW,	/* exit qualification, for reports */
 	VMX_INSN,	/* an instruction: its length */
 	VMX_PLAIN,	/* nothing else */
-	VMX_EXCEPTION, VMX_CR, VMX_DR, VMX_IO, VMX_EPT
+	VMX_EXCEPTION, VMX_CR, VMX_DR, VMX_IO, VMX_EPT, VMX_TASK
 };
 
 /* What an exit reason of the hardware is called, and what else the hardware reports. */
@@ -154,18 +163,25 @@ struct vmx_reason {
 extern const struct vmx_reason vmx_reasons[VMX_REASONS];
 
 void vmx_decode(struct vmx_vcpu *vmx, u32 reason);
+void vmx_decode_ept(struct vmlet_vcpu *vcpu);
 void vmx_decode_failure(struct vmx_vcpu *vmx);
 
 /* enter.S: true: the entry failed before any guest state was loaded. */
 bool vmx_enter_guest(u64 *regs, unsigned long *host_rsp, bool launched);
 void vmx_exit_point(void);
 
+/*
+ * An instruction that needs VMX operation. A reboot switches that off on every CPU, whatever runs there: it then does
+ * nothing, and its results are anything.
+ */
+#define VMX_UNLESS_OFF(insn)	"1: " insn "\n2:\n" _ASM_EXTABLE(1b, 2b)
+
 /* A failing VMREAD would be a bug that every boot shows; the check is not worth its place on every exit. */
 static __always_inline u64 vmx_read(unsigned long field)
 {
 	u64 value;
 
-	asm volatile("vmread %1, %0" : "=rm" (value) : "r" (field) : "cc");
+	asm volatile(VMX_UNLESS_OFF("vmread %1, %0") : "=rm" (value) : "r" (field) : "cc");
 	return value;
 }
 
@@ -175,13 +191,18 @@ static __always_inline void vmx_write(unsigned long field, u64 value)
 {
 	bool failed;
 
-	asm volatile("vmwrite %2, %1" : "=@ccna" (failed) : "r" (field), "rm" (value));
+	asm volatile(VMX_UNLESS_OFF("vmwrite %2, %1") : "=@ccna" (failed) : "r" (field), "rm" (value));
 	if (unlikely(failed))
 		vmx_write_failed(field, value);
 }
 
-/* What advancing RIP needs; the VMCS is current. */
-static __always_inline void vmx_fetch_skip(struct vmlet_vcpu *vcpu, u32 groups)
+/* The API numbers the two shadows the other way round; the same both ways. */
+static __always_inline u32 vmx_swap_shadows(u32 bits)
+{
+	return (bits & 1) << 1 | (bits >> 1 & 1);
+}
+
+static __always_inline void vmx_fetch_some(struct vmlet_vcpu *vcpu, u32 groups)
 {
 	if (groups & VMLET_G_RIP)
 		vcpu->rip = vmx_read(GUEST_RIP);
@@ -190,17 +211,26 @@ static __always_inline void vmx_fetch_skip(struct vmlet_vcpu *vcpu, u32 groups)
 	if (groups & VMLET_G_SHADOW) {
 		u32 info = vmx_read(GUEST_INTERRUPTIBILITY_INFO);
 
-		vcpu->int_shadow = info & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS);
+		vcpu->int_shadow = vmx_swap_shadows(info);
 		vcpu->nmi_masked = info & GUEST_INTR_STATE_NMI;
 	}
 	vcpu->avail |= groups;
+}
+
+/* Of VMLET_G_SKIP; the VMCS is current. The rule and its exceptions, told apart once instead of three times. */
+static __always_inline void vmx_fetch_skip(struct vmlet_vcpu *vcpu, u32 groups)
+{
+	if (likely(groups == VMLET_G_SKIP))
+		vmx_fetch_some(vcpu, VMLET_G_SKIP);
+	else if (groups)
+		vmx_fetch_some(vcpu, groups);
 }
 
 static inline bool vmx_vmclear(u64 vmcs)
 {
 	bool failed;
 
-	asm volatile("vmclear %1" : "=@ccna" (failed) : "m" (vmcs) : "memory");
+	asm volatile(VMX_UNLESS_OFF("vmclear %1") : "=@ccna" (failed) : "m" (vmcs) : "memory");
 	return !failed;
 }
 
@@ -208,7 +238,7 @@ static inline bool vmx_vmptrld(u64 vmcs)
 {
 	bool failed;
 
-	asm volatile("vmptrld %1" : "=@ccna" (failed) : "m" (vmcs) : "memory");
+	asm volatile(VMX_UNLESS_OFF("vmptrld %1") : "=@ccna" (failed) : "m" (vmcs) : "memory");
 	return !failed;
 }
 
@@ -221,7 +251,7 @@ static inline void vmx_invept(unsigned long type, u64 eptp)
 		u64 eptp, reserved;
 	} desc = { eptp };
 
-	asm volatile("invept %0, %1" : : "m" (desc), "r" (type) : "cc", "memory");
+	asm volatile(VMX_UNLESS_OFF("invept %0, %1") : : "m" (desc), "r" (type) : "cc", "memory");
 }
 
 static inline void vmx_flush_tlb(struct vmlet_vcpu *vcpu)
