@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DOC: the smallest set of ACPI tables that lets a guest power off and reset
+ * DOC: ACPI tables: what a guest cannot find out by itself
  */
 #ifndef VMLET_ACPI_H
 #define VMLET_ACPI_H
@@ -13,9 +13,11 @@
 /**
  * vmlet_acpi_write() - put the tables into guest memory
  * @vm: a machine with at least 1 MiB of memory
+ * @cpus: number of vCPUs
+ * @devices: number of virtio devices
  *
  * Return: guest-physical address of the RSDP, or 0 if there is no memory for it.
  */
-uint64_t vmlet_acpi_write(const struct vmlet_vm *vm);
+uint64_t vmlet_acpi_write(const struct vmlet_vm *vm, unsigned int cpus, unsigned int devices);
 
 #endif

@@ -16,11 +16,15 @@
  * @kernel: path of a bzImage
  * @initrd: path of an initial RAM disk, or NULL
  * @arguments: kernel command line
+ * @cpus: number of vCPUs
+ * @devices: number of virtio devices
  */
 struct vmlet_linux {
 	const char *kernel;
 	const char *initrd;
 	const char *arguments;
+	unsigned int cpus;
+	unsigned int devices;
 };
 
 /**

@@ -167,7 +167,7 @@ static bool fill_params(const struct vmlet_vm *vm, const struct vmlet_linux *lin
 		return false;
 	memset(params, 0, sizeof(*params));
 	params->hdr = *header;
-	params->acpi_rsdp_addr = vmlet_acpi_write(vm);
+	params->acpi_rsdp_addr = vmlet_acpi_write(vm, linux_boot->cpus, linux_boot->devices);
 	fill_e820(vm, params);
 	return true;
 }
@@ -188,6 +188,7 @@ bool vmlet_boot_linux(const struct vmlet_vm *vm, const struct vmlet_linux *linux
 		.mode = VMLET_CPU_LONG,
 		.entry = header.pref_address + ENTRY_64,
 		.rsi = PARAMS_ADDRESS,
+		.irqchip = true,
 	};
 	return loaded;
 }

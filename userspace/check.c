@@ -244,6 +244,22 @@ static void check_module(struct check *check)
 		    "the module vmlet is not loaded, kernel %s", host.release);
 }
 
+/* What the module says that it does about each of the CPU's bugs. */
+static void check_mitigations(struct check *check)
+{
+	FILE *file = fopen("/sys/module/vmlet/parameters/mitigations", "re");
+	char line[256];
+
+	if (!file)
+		return;
+	while (!check->stock && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = 0;
+		if (!strstr(line, ": not affected"))
+			say(strstr(line, ": nothing") ? NOTE : GOOD, NULL, "bug of the CPU: %s", line);
+	}
+	fclose(file);
+}
+
 static void check_node(struct check *check)
 {
 	struct stat stat_node;
@@ -264,7 +280,7 @@ static void check_node(struct check *check)
 /**
  * struct capability - what the runner asks of the device
  * @number: KVM_CAP_ number
- * @required: whether nothing works without it
+ * @required: whether Linux cannot be run without it
  * @name: what it is
  */
 struct capability {
@@ -278,9 +294,13 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SET_TSS_ADDR, true, "KVM_CAP_SET_TSS_ADDR" },
 	{ KVM_CAP_EXT_CPUID, true, "KVM_CAP_EXT_CPUID" },
 	{ KVM_CAP_IMMEDIATE_EXIT, true, "KVM_CAP_IMMEDIATE_EXIT" },
+	{ KVM_CAP_IRQCHIP, true, "KVM_CAP_IRQCHIP" },
+	{ KVM_CAP_PIT2, true, "KVM_CAP_PIT2" },
+	{ KVM_CAP_MP_STATE, true, "KVM_CAP_MP_STATE" },
+	{ KVM_CAP_IRQFD, true, "KVM_CAP_IRQFD" },
+	{ KVM_CAP_IOEVENTFD, true, "KVM_CAP_IOEVENTFD" },
+	{ KVM_CAP_TSC_DEADLINE_TIMER, false, "KVM_CAP_TSC_DEADLINE_TIMER" },
 	{ KVM_CAP_GET_TSC_KHZ, false, "KVM_CAP_GET_TSC_KHZ" },
-	{ KVM_CAP_READONLY_MEM, false, "KVM_CAP_READONLY_MEM" },
-	{ KVM_CAP_IRQCHIP, false, "KVM_CAP_IRQCHIP" },
 };
 
 static void check_vm(struct check *check)
@@ -309,15 +329,16 @@ static void check_vm(struct check *check)
 static int run_guest(struct check *check)
 {
 	const struct vmlet_cpu_start start = { .mode = VMLET_CPU_REAL, .entry = TEST_ENTRY };
+	const struct vmlet_cpu_topology topology = { .count = 1 };
 	int ret = vmlet_vm_add_memory(&check->vm, TEST_MEMORY);
 
 	if (ret < 0)
 		return ret;
 	*(uint8_t *)vmlet_vm_memory(&check->vm, TEST_ENTRY, 1) = HLT;
-	ret = vmlet_vcpu_create(&check->vcpu, &check->vm);
+	ret = vmlet_vcpu_create(&check->vcpu, &check->vm, 0);
 	if (ret < 0)
 		return ret;
-	if (!vmlet_cpu_setup(&check->vm, &check->vcpu) ||
+	if (!vmlet_cpu_setup(&check->vm, &check->vcpu, &topology) ||
 	    !vmlet_cpu_start(&check->vm, &check->vcpu, &start))
 		return -EIO;
 	do {
@@ -350,7 +371,7 @@ static void check_guest(struct check *check)
 
 static void (*const checks[])(struct check *check) = {
 	check_vendor, check_technology, check_features, check_rivals, check_lockdown,
-	check_module, check_node, check_vm, check_guest,
+	check_module, check_mitigations, check_node, check_vm, check_guest,
 };
 
 static int check_host(const char *device)

@@ -23,4 +23,40 @@ int vmlet_run(int argc, char **argv);
  */
 int vmlet_check(int argc, char **argv);
 
+/**
+ * vmlet_stat() - `vmlet stat`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, VMLET_EXIT_HOST if there is no virtual machine to look at.
+ */
+int vmlet_stat(int argc, char **argv);
+
+/**
+ * vmlet_top() - `vmlet top`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, VMLET_EXIT_HOST if there is no virtual machine to look at.
+ */
+int vmlet_top(int argc, char **argv);
+
+/**
+ * vmlet_list() - `vmlet list`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, see enum vmlet_status.
+ */
+int vmlet_list(int argc, char **argv);
+
+/**
+ * vmlet_events() - `vmlet events`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, see enum vmlet_status; not at all while there may be events.
+ */
+int vmlet_events(int argc, char **argv);
+
 #endif

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #define MAX_CPUID_ENTRIES 256
+/* Entries that are added to those of the device. */
+#define LEVELS 3
 
 #define GDT_ADDRESS 0x1000
 #define PML4_ADDRESS 0x9000
@@ -54,31 +56,109 @@ struct cpuid_change {
 	uint32_t set;
 };
 
-static const struct cpuid_change cpuid_changes[] = {
-	/* One CPU in the package; its APIC ID would be 0. */
-	{ 0x1, 0, EBX, 0xffff0000, 1 << 16 },
-	/* No MONITOR, x2APIC, TSC deadline timer; a hypervisor is present. */
-	{ 0x1, 0, ECX, 1 << 3 | 1 << 21 | 1 << 24, 1u << 31 },
-	/* No APIC, no hyper-threading. */
-	{ 0x1, 0, EDX, 1 << 9 | 1 << 28, 0 },
-	{ 0x80000001, 0, EDX, 1 << 9, 0 },
-	/*
-	 * Of KVM's paravirtual features only those that need no local APIC: no delay
-	 * on I/O (1), the clock (0, 3) and its promise to be stable (24).
-	 */
+#define CPUID_1_MONITOR (1 << 3)
+#define CPUID_1_X2APIC (1 << 21)
+#define CPUID_1_TSC_DEADLINE (1 << 24)
+#define CPUID_1_HYPERVISOR (1u << 31)
+#define CPUID_1_APIC (1 << 9)
+#define CPUID_1_THREADS (1 << 28)
+
+/*
+ * Without local APICs: of KVM's paravirtual features only those that need none: no delay on
+ * I/O (1), the clock (0, 3) and its promise to be stable (24).
+ */
+static const struct cpuid_change no_apic_changes[] = {
+	{ 0x1, 0, ECX, CPUID_1_X2APIC | CPUID_1_TSC_DEADLINE, 0 },
+	{ 0x1, 0, EDX, CPUID_1_APIC, 0 },
+	{ 0x80000001, 0, EDX, CPUID_1_APIC, 0 },
 	{ 0x40000001, 0, EAX, (uint32_t)~(1 << 0 | 1 << 1 | 1 << 3 | 1 << 24), 0 },
 };
 
-static void change_cpuid(struct kvm_cpuid_entry2 *entry)
+/* The least number of bits that tell @count vCPUs apart. */
+static unsigned int id_bits(unsigned int count)
 {
-	uint32_t *regs[] = { &entry->eax, &entry->ebx, &entry->ecx, &entry->edx };
+	unsigned int bits = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(cpuid_changes); i++) {
-		const struct cpuid_change *change = &cpuid_changes[i];
+	while (1u << bits < count)
+		bits++;
+	return bits;
+}
 
-		if (change->function == entry->function && change->index == entry->index)
-			*regs[change->reg] = (*regs[change->reg] & ~change->clear) | change->set;
+static void change(struct kvm_cpuid2 *cpuid, const struct cpuid_change *changes, size_t count)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+		uint32_t *regs[] = { &entry->eax, &entry->ebx, &entry->ecx, &entry->edx };
+
+		for (size_t j = 0; j < count; j++) {
+			if (changes[j].function == entry->function && changes[j].index == entry->index)
+				*regs[changes[j].reg] = (*regs[changes[j].reg] & ~changes[j].clear) |
+							changes[j].set;
+		}
 	}
+}
+
+/* A package of cores that have one thread each; all share the last level of cache. */
+static void describe_package(struct kvm_cpuid2 *cpuid, const struct vmlet_cpu_topology *topology)
+{
+	uint32_t id = topology->id, count = topology->count, bits = id_bits(count);
+	uint32_t cores = count - 1, threads = count > 1 ? CPUID_1_THREADS : 0;
+	const struct cpuid_change changes[] = {
+		{ 0x1, 0, EBX, 0xffff0000, id << 24 | count << 16 },
+		{ 0x1, 0, ECX, CPUID_1_MONITOR, CPUID_1_HYPERVISOR },
+		{ 0x1, 0, EDX, CPUID_1_THREADS, threads },
+		{ 0x4, 0, EAX, 0xffffc000, cores << 26 },
+		{ 0x4, 1, EAX, 0xffffc000, cores << 26 },
+		{ 0x4, 2, EAX, 0xffffc000, cores << 26 },
+		{ 0x4, 3, EAX, 0xffffc000, cores << 26 | cores << 14 },
+		{ 0x80000001, 0, ECX, 1 << 1, count > 1 ? 1 << 1 : 0 },
+		{ 0x80000008, 0, ECX, 0xf0ff, bits << 12 | cores },
+		{ 0x8000001e, 0, EAX, ~0u, id },
+		{ 0x8000001e, 0, EBX, ~0u, id },
+		{ 0x8000001e, 0, ECX, ~0u, 0 },
+	};
+
+	change(cpuid, changes, ARRAY_SIZE(changes));
+}
+
+/* Leaf 0xb says the same once more: a level of threads, a level of cores, the end. */
+static void add_levels(struct kvm_cpuid2 *cpuid, const struct vmlet_cpu_topology *topology)
+{
+	const struct kvm_cpuid_entry2 levels[LEVELS] = {
+		{ .ebx = 1, .ecx = 1 << 8 },
+		{ .eax = id_bits(topology->count), .ebx = topology->count, .ecx = 2 << 8 },
+		{ .ebx = 0 },
+	};
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		uint32_t function = cpuid->entries[i].function;
+
+		if (function != 0xb && function != 0x1f && function != 0x80000026)
+			cpuid->entries[count++] = cpuid->entries[i];
+	}
+	for (uint32_t i = 0; i < LEVELS; i++, count++) {
+		cpuid->entries[count] = levels[i];
+		cpuid->entries[count].function = 0xb;
+		cpuid->entries[count].index = i;
+		cpuid->entries[count].flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+		cpuid->entries[count].ecx |= i;
+		cpuid->entries[count].edx = topology->id;
+	}
+	cpuid->nent = count;
+}
+
+static void adapt_cpuid(const struct vmlet_vm *vm, struct kvm_cpuid2 *cpuid,
+			const struct vmlet_cpu_topology *topology)
+{
+	const struct cpuid_change deadline = { 0x1, 0, ECX, 0, CPUID_1_TSC_DEADLINE };
+
+	describe_package(cpuid, topology);
+	add_levels(cpuid, topology);
+	if (!topology->irqchip)
+		change(cpuid, no_apic_changes, ARRAY_SIZE(no_apic_changes));
+	else if (vmlet_vm_has(vm, KVM_CAP_TSC_DEADLINE_TIMER))
+		change(cpuid, &deadline, 1);
 }
 
 static bool fail(const char *what, int error)
@@ -87,12 +167,13 @@ static bool fail(const char *what, int error)
 	return false;
 }
 
-static bool set_cpuid(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu)
+static bool set_cpuid(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu,
+		      const struct vmlet_cpu_topology *topology)
 {
 	struct kvm_cpuid2 *cpuid;
 	int ret;
 
-	cpuid = calloc(1, sizeof(*cpuid) + MAX_CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+	cpuid = calloc(1, sizeof(*cpuid) + (MAX_CPUID_ENTRIES + LEVELS) * sizeof(cpuid->entries[0]));
 	if (!cpuid)
 		return fail("CPUID table", -ENOMEM);
 	cpuid->nent = MAX_CPUID_ENTRIES;
@@ -101,8 +182,7 @@ static bool set_cpuid(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu)
 		free(cpuid);
 		return fail("KVM_GET_SUPPORTED_CPUID", ret);
 	}
-	for (uint32_t i = 0; i < cpuid->nent; i++)
-		change_cpuid(&cpuid->entries[i]);
+	adapt_cpuid(vm, cpuid, topology);
 	ret = vmlet_ioctl(vcpu->fd, KVM_SET_CPUID2, (uintptr_t)cpuid);
 	free(cpuid);
 	return ret < 0 ? fail("KVM_SET_CPUID2", ret) : true;
@@ -130,9 +210,10 @@ static bool set_msr(struct vmlet_vcpu *vcpu, const struct kvm_msr_entry *msr)
 	return true;
 }
 
-bool vmlet_cpu_setup(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu)
+bool vmlet_cpu_setup(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu,
+		     const struct vmlet_cpu_topology *topology)
 {
-	if (!set_cpuid(vm, vcpu))
+	if (!set_cpuid(vm, vcpu, topology))
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(firmware_msrs); i++) {
 		if (!set_msr(vcpu, &firmware_msrs[i]))
@@ -240,8 +321,9 @@ bool vmlet_cpu_start(const struct vmlet_vm *vm, struct vmlet_vcpu *vcpu,
 	ret = vmlet_ioctl(vcpu->fd, KVM_GET_SREGS, (uintptr_t)&sregs);
 	if (ret < 0)
 		return fail("KVM_GET_SREGS", ret);
-	/* An enabled APIC would put its bit back into CPUID. */
-	sregs.apic_base = 0;
+	/* Without interrupt controllers, an enabled APIC would put its bit back into CPUID. */
+	if (!start->irqchip)
+		sregs.apic_base = 0;
 	if (real)
 		enter_real(&sregs, start->entry);
 	else if (start->mode == VMLET_CPU_PROTECTED && !enter_protected(vm, &sregs))

@@ -18,6 +18,10 @@ static const char usage[] =
 	"commands:\n"
 	"  run     run a Linux kernel or a raw image, its serial port on this terminal\n"
 	"  check   say what this host can do and what is missing\n"
+	"  stat    say what the exits of running virtual machines cost\n"
+	"  top     show it live\n"
+	"  list    list virtual machines and their virtual CPUs\n"
+	"  events  tell what happens to virtual machines\n"
 	"\n"
 	"`vmlet COMMAND --help` explains a command.\n";
 
@@ -34,6 +38,10 @@ struct command {
 static const struct command commands[] = {
 	{ "run", vmlet_run },
 	{ "check", vmlet_check },
+	{ "stat", vmlet_stat },
+	{ "top", vmlet_top },
+	{ "list", vmlet_list },
+	{ "events", vmlet_events },
 };
 
 int main(int argc, char **argv)

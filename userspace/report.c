@@ -53,17 +53,17 @@ void vmlet_error(const char *format, ...)
 	va_end(arguments);
 }
 
-/**
- * struct remedy - what to do about an errno
- * @error: the errno
- * @text: cause and remedy
- */
-struct remedy {
-	int error;
-	const char *text;
-};
+void vmlet_report_remedy(const char *what, int error, const struct vmlet_remedy *remedies)
+{
+	while (remedies->error && remedies->error != error)
+		remedies++;
+	if (remedies->error)
+		vmlet_error("%s: %s.", what, remedies->text);
+	else
+		vmlet_error("%s: %s.%s", what, strerror(error), remedies->text ? remedies->text : "");
+}
 
-static const struct remedy device_remedies[] = {
+static const struct vmlet_remedy device_remedies[] = {
 	{ ENOENT, "there is no such device. Load the module: `insmod vmlet.ko`, or `modprobe vmlet`\n"
 		  "after `make install`. On a machine without VT-x or AMD-V, `make demo` runs a lab host" },
 	{ EACCES, "you may not open it. Join group kvm (`usermod -aG kvm $USER`, then log in again);\n"
@@ -76,18 +76,12 @@ static const struct remedy device_remedies[] = {
 	{ EBUSY, "another hypervisor uses the CPU. Unload it: `rmmod kvm_intel` or `rmmod kvm_amd`" },
 	{ EMFILE, "too many open files; raise `ulimit -n`" },
 	{ ENOMEM, "the host is out of memory" },
+	{ 0, " `vmlet check` says what this host lacks." },
 };
 
 void vmlet_report_device(const char *device, int error)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(device_remedies); i++) {
-		if (device_remedies[i].error == -error) {
-			vmlet_error("%s: %s.", device, device_remedies[i].text);
-			return;
-		}
-	}
-	vmlet_error("%s: %s. `vmlet check` says what this host lacks.", device,
-		    strerror(-error));
+	vmlet_report_remedy(device, -error, device_remedies);
 }
 
 const char *vmlet_exit_name(uint32_t reason)
@@ -97,6 +91,11 @@ const char *vmlet_exit_name(uint32_t reason)
 			return exit_names[i].name;
 	}
 	return NULL;
+}
+
+const char *vmlet_suberror_name(uint32_t suberror)
+{
+	return suberror < ARRAY_SIZE(suberror_names) ? suberror_names[suberror] : NULL;
 }
 
 static void print_segment(const char *name, const struct kvm_segment *segment)
@@ -159,7 +158,7 @@ static void print_registers(struct vmlet_vcpu *vcpu)
 static void print_internal_error(const struct kvm_run *run)
 {
 	uint32_t suberror = run->internal.suberror;
-	const char *name = suberror < ARRAY_SIZE(suberror_names) ? suberror_names[suberror] : NULL;
+	const char *name = vmlet_suberror_name(suberror);
 
 	fprintf(stderr, "  suberror %u: %s\n", suberror, name ? name : "unknown");
 	for (uint32_t i = 0; i < run->internal.ndata && i < ARRAY_SIZE(run->internal.data); i++)

@@ -16,7 +16,6 @@
  * @VMLET_EXIT_REBOOT: the guest asked for a reset
  * @VMLET_EXIT_PANIC: the guest's kernel panicked and asked for a reset
  * @VMLET_EXIT_FAULT: the guest shut down by a triple fault
- * @VMLET_EXIT_HALT: the guest halted with interrupts off
  * @VMLET_EXIT_BROKEN: an exit nobody expected, or the device failed
  * @VMLET_EXIT_QUIT: the user ended the guest from the keyboard
  *
@@ -29,7 +28,6 @@ enum vmlet_status {
 	VMLET_EXIT_REBOOT = 3,
 	VMLET_EXIT_PANIC = 4,
 	VMLET_EXIT_FAULT = 5,
-	VMLET_EXIT_HALT = 6,
 	VMLET_EXIT_BROKEN = 7,
 	VMLET_EXIT_QUIT = 8,
 };
@@ -40,6 +38,24 @@ enum vmlet_status {
  */
 __printf(1, 2)
 void vmlet_error(const char *format, ...);
+
+/**
+ * struct vmlet_remedy - what to do about an errno
+ * @error: the errno; 0 ends a table, with what to say about all others, if anything
+ * @text: cause and remedy; where @error is 0, what follows the system's message
+ */
+struct vmlet_remedy {
+	int error;
+	const char *text;
+};
+
+/**
+ * vmlet_report_remedy() - why something cannot be had, and what to do
+ * @what: the thing
+ * @error: errno
+ * @remedies: a table
+ */
+void vmlet_report_remedy(const char *what, int error, const struct vmlet_remedy *remedies);
 
 /**
  * vmlet_report_device() - why a device cannot make a virtual machine, and what to do
@@ -70,5 +86,13 @@ void vmlet_report_run_error(struct vmlet_vcpu *vcpu, int error);
  * Return: the name, or NULL for a number without one.
  */
 const char *vmlet_exit_name(uint32_t reason);
+
+/**
+ * vmlet_suberror_name() - what an internal error is about
+ * @suberror: KVM_INTERNAL_ERROR_ number
+ *
+ * Return: the text, or NULL for a number without one.
+ */
+const char *vmlet_suberror_name(uint32_t suberror);
 
 #endif

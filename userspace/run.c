@@ -6,13 +6,14 @@
 #include "commands.h"
 #include "machine.h"
 #include "macros.h"
+#include "size.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DEFAULT_MEMORY (256ull << 20)
 #define MAX_MEMORY (1ull << 40)
@@ -33,26 +34,49 @@ static const char usage[] =
 	"usage: vmlet run --kernel FILE [--initrd FILE] [--append STRING] [OPTION...]\n"
 	"       vmlet run --flat FILE [--entry ADDRESS] [--mode MODE] [OPTION...]\n"
 	"\n"
-	"Run a guest; its serial port is this terminal. Ctrl-A x quits, Ctrl-A h helps.\n"
+	"Run a guest; its console is this terminal. Ctrl-A x quits, Ctrl-A h helps.\n"
 	"\n"
 	"  --kernel FILE     Linux kernel, a bzImage such as /boot/vmlinuz-*\n"
 	"  --initrd FILE     initial RAM disk\n"
 	"  --append STRING   added to the kernel command line, which begins with\n"
 	"                    `" DEFAULT_ARGUMENTS "`\n"
 	"                    and tsc_early_khz=N where the device tells the frequency\n"
-	"  --flat FILE       raw image instead of a kernel, loaded and started at --entry\n"
+	"  --flat FILE       raw image instead of a kernel, loaded and started at --entry;\n"
+	"                    it has one CPU and no interrupts, and HLT ends it\n"
 	"  --entry ADDRESS   guest-physical address, default 0x10000\n"
 	"  --mode MODE       real (default), protected or long\n"
 	"  --mem SIZE        memory, in bytes or with K, M, G; default 256M\n"
+	"  --cpus N          CPUs, 1 to 64; default 1\n"
+	"  --disk FILE[,ro]  virtio disk, an image or a block device; vda, vdb, ...\n"
+	"  --net user        virtio network without privileges, by the program passt\n"
+	"  --net tap=NAME    virtio network on a tap interface of this host\n"
+	"  --balloon SIZE    memory that the guest shall give back, 0 to change nothing\n"
+	"  --console WHICH   serial (default): the keyboard is for the serial port;\n"
+	"                    hvc0: there is a virtio console too, and the keyboard is its\n"
 	"  --device PATH     device, default " VMLET_DEVICE "\n"
-	"  --stats           at the end, print exits by reason and port accesses\n"
+	"  --recreate N[,S]  N times, at random moments, read the state of everything, close the\n"
+	"                    virtual machine and go on in a new one; the guest notices nothing.\n"
+	"                    S is the random numbers' seed\n"
+	"  --stats           at the end, print exits by reason, port accesses, devices\n"
 	"  --help            this text\n"
 	"\n"
-	"exit status: 0 powered off (a raw image: or halted with interrupts off), 1 refused by\n"
-	"the host, 2 wrong usage, 3 reboot, 4 kernel panic, 5 triple fault, 6 halted with\n"
-	"interrupts off, 7 unexpected exit, 8 quit by Ctrl-A x; a signal kills as usual.\n"
+	"A guest of --kernel has a virtio source of random numbers, too.\n"
+	"\n"
+	"exit status: 0 powered off (a raw image: or halted), 1 refused by the host, 2 wrong\n"
+	"usage, 3 reboot, 4 kernel panic, 5 triple fault, 7 unexpected exit, 8 quit by\n"
+	"Ctrl-A x; a signal kills as usual.\n"
 	"\n"
 	"example: vmlet run --kernel /boot/vmlinuz-$(uname -r) --initrd initrd.img --mem 512M\n";
+
+/**
+ * struct device - a virtio device to be made
+ * @type: which
+ * @value: what the command line says about it
+ */
+struct device {
+	const struct vmlet_virtio_type *type;
+	const char *value;
+};
 
 /**
  * struct options - the command line
@@ -60,8 +84,9 @@ static const char usage[] =
  * @flat: raw image
  * @entry: its address
  * @mode: its mode
- * @memory: bytes
- * @device: path
+ * @machine: device node, memory, CPUs
+ * @devices: virtio devices
+ * @nr_devices: how many
  * @stats: print statistics
  * @help: print help only
  */
@@ -70,34 +95,12 @@ struct options {
 	const char *flat;
 	uint64_t entry;
 	enum vmlet_cpu_mode mode;
-	uint64_t memory;
-	const char *device;
+	struct vmlet_machine_setup machine;
+	struct device devices[VMLET_VIRTIO_MAX];
+	unsigned int nr_devices;
 	bool stats;
 	bool help;
 };
-
-/* A number with an optional K, M or G. */
-static bool parse_size(const char *text, uint64_t *size)
-{
-	static const char units[] = "KMG";
-	const char *unit;
-	unsigned int shift = 0;
-	char *end;
-
-	errno = 0;
-	*size = strtoull(text, &end, 0);
-	if (errno || end == text || *text == '-')
-		return false;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		shift = 10 * (unit - units + 1);
-		end++;
-	}
-	if (*end || *size > UINT64_MAX >> shift)
-		return false;
-	*size <<= shift;
-	return true;
-}
 
 static bool parse_mode(const char *text, enum vmlet_cpu_mode *mode)
 {
@@ -118,14 +121,54 @@ static bool parse_mode(const char *text, enum vmlet_cpu_mode *mode)
 
 static bool parse_memory(const char *text, uint64_t *memory)
 {
-	return parse_size(text, memory) && *memory && *memory % PAGE_SIZE == 0 &&
+	return vmlet_parse_size(text, memory) && *memory && *memory % PAGE_SIZE == 0 &&
 	       *memory <= MAX_MEMORY;
+}
+
+static bool parse_cpus(const char *text, unsigned int *cpus)
+{
+	uint64_t number;
+
+	if (!vmlet_parse_size(text, &number) || !number || number > VMLET_MAX_CPUS)
+		return false;
+	*cpus = number;
+	return true;
+}
+
+static bool parse_recreate(const char *text, struct vmlet_machine_setup *setup)
+{
+	char *end;
+
+	setup->recreations = strtoul(text, &end, 10);
+	setup->seed = *end == ',' ? strtoul(end + 1, &end, 10) : (unsigned int)time(NULL);
+	return setup->recreations && !*end;
 }
 
 static bool bad_value(const char *option, const char *value)
 {
 	vmlet_error("%s %s: not a valid value; see `vmlet run --help`", option, value);
 	return false;
+}
+
+static bool add_device(struct options *options, const struct vmlet_virtio_type *type,
+		       const char *value)
+{
+	if (options->nr_devices == VMLET_VIRTIO_MAX) {
+		vmlet_error("too many devices; a machine has room for %u", VMLET_VIRTIO_MAX);
+		return false;
+	}
+	options->devices[options->nr_devices++] = (struct device){ type, value };
+	return true;
+}
+
+static bool parse_console(struct options *options, const char *value)
+{
+	if (!strcmp(value, "serial"))
+		return true;
+	if (strcmp(value, "hvc0"))
+		return bad_value("--console", value);
+	options->machine.input_to_console = true;
+	return add_device(options, &vmlet_virtio_console, NULL);
 }
 
 static bool parse_option(struct options *options, int option, const char *value)
@@ -144,14 +187,26 @@ static bool parse_option(struct options *options, int option, const char *value)
 		options->flat = value;
 		return true;
 	case 'e':
-		return parse_size(value, &options->entry) || bad_value("--entry", value);
+		return vmlet_parse_size(value, &options->entry) || bad_value("--entry", value);
 	case 'o':
 		return parse_mode(value, &options->mode) || bad_value("--mode", value);
 	case 'm':
-		return parse_memory(value, &options->memory) || bad_value("--mem", value);
+		return parse_memory(value, &options->machine.memory) || bad_value("--mem", value);
 	case 'd':
-		options->device = value;
+		options->machine.device = value;
 		return true;
+	case 'c':
+		return parse_cpus(value, &options->machine.cpus) || bad_value("--cpus", value);
+	case 'D':
+		return add_device(options, &vmlet_virtio_blk, value);
+	case 'n':
+		return add_device(options, &vmlet_virtio_net, value);
+	case 'b':
+		return add_device(options, &vmlet_virtio_balloon, value);
+	case 'C':
+		return parse_console(options, value);
+	case 'r':
+		return parse_recreate(value, &options->machine) || bad_value("--recreate", value);
 	case 's':
 		options->stats = true;
 		return true;
@@ -164,6 +219,17 @@ static bool parse_option(struct options *options, int option, const char *value)
 	}
 }
 
+static bool check_devices(const struct options *options)
+{
+	for (unsigned int i = 0; i < options->nr_devices; i++) {
+		const struct device *device = &options->devices[i];
+
+		if (device->type->check && !device->type->check(device->value, options->machine.memory))
+			return false;
+	}
+	return true;
+}
+
 static bool check_options(const struct options *options)
 {
 	const char *complaint = NULL;
@@ -174,6 +240,9 @@ static bool check_options(const struct options *options)
 		complaint = "give either --kernel or --flat";
 	else if (options->flat && (options->linux_boot.initrd || *options->linux_boot.arguments))
 		complaint = "--initrd and --append go with --kernel only";
+	else if (options->flat && (options->machine.cpus > 1 || options->nr_devices ||
+				   options->machine.recreations))
+		complaint = "--cpus, virtio devices and --recreate go with --kernel only";
 	else if (options->flat && options->mode == VMLET_CPU_REAL &&
 		 options->entry >= REAL_MODE_END)
 		complaint = "--entry must be below 1 MiB in real mode";
@@ -182,7 +251,7 @@ static bool check_options(const struct options *options)
 		complaint = "--entry must be 0x10000 or more in this mode: the CPU's tables are below";
 	if (complaint)
 		vmlet_error("%s; see `vmlet run --help`", complaint);
-	return !complaint;
+	return !complaint && check_devices(options);
 }
 
 static bool parse_options(struct options *options, int argc, char **argv)
@@ -196,6 +265,12 @@ static bool parse_options(struct options *options, int argc, char **argv)
 		{ "mode", required_argument, NULL, 'o' },
 		{ "mem", required_argument, NULL, 'm' },
 		{ "device", required_argument, NULL, 'd' },
+		{ "cpus", required_argument, NULL, 'c' },
+		{ "disk", required_argument, NULL, 'D' },
+		{ "net", required_argument, NULL, 'n' },
+		{ "balloon", required_argument, NULL, 'b' },
+		{ "console", required_argument, NULL, 'C' },
+		{ "recreate", required_argument, NULL, 'r' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -212,18 +287,19 @@ static bool parse_options(struct options *options, int argc, char **argv)
 }
 
 /*
- * A kernel without a local APIC learns the frequency of its TSC from the PIT, which takes
- * many slow exits and fails on a slow host. The device knows it exactly.
+ * A kernel learns the frequency of its TSC from the PIT, which takes many slow exits and
+ * fails on a slow host. The device knows it exactly.
  */
 static char *kernel_arguments(struct vmlet_machine *machine, const char *append)
 {
-	int khz = vmlet_ioctl(machine->vcpu.fd, KVM_GET_TSC_KHZ, 0);
+	int khz = vmlet_ioctl(machine->processors[0].vcpu.fd, KVM_GET_TSC_KHZ, 0);
+	const char *console = machine->setup.input_to_console ? " console=hvc0" : "";
 	char frequency[40] = "", *arguments;
 
 	if (khz > 0)
 		snprintf(frequency, sizeof(frequency), " tsc_early_khz=%d", khz);
-	if (asprintf(&arguments, DEFAULT_ARGUMENTS "%s%s%s", frequency, *append ? " " : "",
-		     append) < 0)
+	if (asprintf(&arguments, DEFAULT_ARGUMENTS "%s%s%s%s", console, frequency,
+		     *append ? " " : "", append) < 0)
 		return NULL;
 	return arguments;
 }
@@ -240,23 +316,35 @@ static bool load_linux(struct vmlet_machine *machine, const struct options *opti
 		return false;
 	}
 	linux_boot.arguments = arguments;
+	linux_boot.cpus = machine->nr_processors;
+	linux_boot.devices = machine->virtio.count;
 	loaded = vmlet_boot_linux(&machine->vm, &linux_boot, start);
 	free(arguments);
 	return loaded;
 }
 
+static bool add_devices(struct vmlet_machine *machine, const struct options *options)
+{
+	for (unsigned int i = 0; i < options->nr_devices; i++) {
+		if (!vmlet_virtio_add(&machine->virtio, options->devices[i].type,
+				      options->devices[i].value))
+			return false;
+	}
+	return true;
+}
+
+/* All vCPUs but the first wait until the guest starts them. */
 static bool load(struct vmlet_machine *machine, const struct options *options)
 {
 	struct vmlet_cpu_start start = { .mode = options->mode, .entry = options->entry };
 
-	machine->halt_is_end = options->flat;
-	if (!vmlet_cpu_setup(&machine->vm, &machine->vcpu))
+	if (!add_devices(machine, options))
 		return false;
 	if (options->flat && !vmlet_boot_flat(&machine->vm, options->flat, options->entry))
 		return false;
 	if (!options->flat && !load_linux(machine, options, &start))
 		return false;
-	return vmlet_cpu_start(&machine->vm, &machine->vcpu, &start);
+	return vmlet_cpu_start(&machine->vm, &machine->processors[0].vcpu, &start);
 }
 
 static void die_of(int signal_number)
@@ -276,7 +364,6 @@ static void print_end(enum vmlet_status status)
 		[VMLET_EXIT_REBOOT] = "the guest asked for a reboot",
 		[VMLET_EXIT_PANIC] = "the guest's kernel panicked",
 		[VMLET_EXIT_FAULT] = "the guest shut down by a triple fault",
-		[VMLET_EXIT_HALT] = "the guest halted with interrupts off",
 		[VMLET_EXIT_QUIT] = "quit",
 	};
 
@@ -291,8 +378,7 @@ static int run_guest(struct vmlet_machine *machine, const struct options *option
 
 	if (!load(machine, options))
 		return VMLET_EXIT_HOST;
-	status = vmlet_machine_run(machine);
-	stop = atomic_load(&machine->events.stop);
+	status = vmlet_machine_run(machine, &stop);
 	if (options->stats)
 		vmlet_machine_print_stats(machine);
 	if (stop > 0)
@@ -306,8 +392,7 @@ int vmlet_run(int argc, char **argv)
 	struct options options = {
 		.linux_boot.arguments = "",
 		.entry = DEFAULT_ENTRY,
-		.memory = DEFAULT_MEMORY,
-		.device = VMLET_DEVICE,
+		.machine = { .device = VMLET_DEVICE, .memory = DEFAULT_MEMORY, .cpus = 1 },
 	};
 	static struct vmlet_machine machine;
 	int status;
@@ -318,7 +403,10 @@ int vmlet_run(int argc, char **argv)
 		fputs(usage, stdout);
 		return VMLET_EXIT_OFF;
 	}
-	if (!vmlet_machine_create(&machine, options.device, options.memory))
+	options.machine.irqchip = !options.flat;
+	if (!options.flat && !add_device(&options, &vmlet_virtio_rng, NULL))
+		return VMLET_EXIT_USAGE;
+	if (!vmlet_machine_create(&machine, &options.machine))
 		return VMLET_EXIT_HOST;
 	status = run_guest(&machine, &options);
 	vmlet_machine_destroy(&machine);

@@ -5,20 +5,16 @@
 #include "terminal.h"
 
 #include "macros.h"
-#include "ports.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define ESCAPE 0x01 /* Ctrl-A */
-
-/* A byte waits no longer than this for others to be written along. */
-#define OUTPUT_DELAY_NSEC 5000000ull
 
 static struct termios saved;
 static atomic_bool raw;
@@ -82,46 +78,4 @@ enum vmlet_key vmlet_terminal_key(uint8_t byte)
 		return VMLET_KEY_QUIT;
 	print_keys();
 	return VMLET_KEY_TAKEN;
-}
-
-void vmlet_output_init(struct vmlet_output *output, const atomic_int *stop)
-{
-	*output = (struct vmlet_output){ .deadline = VMLET_NEVER, .stop = stop };
-}
-
-void vmlet_output_put(void *output, uint8_t byte, uint64_t now)
-{
-	struct vmlet_output *self = output;
-
-	if (!self->count)
-		self->deadline = now + OUTPUT_DELAY_NSEC;
-	self->bytes[self->count++] = byte;
-	if (self->count == VMLET_OUTPUT_SIZE)
-		vmlet_output_flush(self);
-}
-
-/* Standard output may share its non-blocking mode with another program. */
-static void wait_writable(void)
-{
-	struct pollfd fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
-
-	poll(&fd, 1, -1);
-}
-
-void vmlet_output_flush(struct vmlet_output *output)
-{
-	size_t done = 0;
-
-	while (done < output->count && !output->error && !atomic_load(output->stop)) {
-		ssize_t written = write(STDOUT_FILENO, output->bytes + done, output->count - done);
-
-		if (written >= 0)
-			done += written;
-		else if (errno == EAGAIN)
-			wait_writable();
-		else if (errno != EINTR)
-			output->error = errno;
-	}
-	output->count = 0;
-	output->deadline = VMLET_NEVER;
 }

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * DOC: the user's terminal: raw mode, escape keys, output
+ * DOC: the user's terminal: raw mode, escape keys
  */
 #ifndef VMLET_TERMINAL_H
 #define VMLET_TERMINAL_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-
-#define VMLET_OUTPUT_SIZE 4096
 
 /**
  * enum vmlet_key - what became of a byte that was typed
@@ -47,42 +42,5 @@ void vmlet_terminal_restore(void);
  * Return: what to do with @byte.
  */
 enum vmlet_key vmlet_terminal_key(uint8_t byte);
-
-/**
- * struct vmlet_output - bytes on their way to standard output
- * @bytes: what has been collected
- * @count: how many
- * @deadline: time by which they must have been written
- * @error: errno that writing has met, 0 for none
- * @stop: becomes nonzero when waiting for a slow reader must end
- */
-struct vmlet_output {
-	uint8_t bytes[VMLET_OUTPUT_SIZE];
-	size_t count;
-	uint64_t deadline;
-	int error;
-	const atomic_int *stop;
-};
-
-/**
- * vmlet_output_init() - start empty
- * @output: the collection
- * @stop: see struct vmlet_output
- */
-void vmlet_output_init(struct vmlet_output *output, const atomic_int *stop);
-
-/**
- * vmlet_output_put() - add a byte; writes when there are many
- * @output: a struct vmlet_output
- * @byte: the byte
- * @now: current time
- */
-void vmlet_output_put(void *output, uint8_t byte, uint64_t now);
-
-/**
- * vmlet_output_flush() - write what has been collected
- * @output: the collection
- */
-void vmlet_output_flush(struct vmlet_output *output);
 
 #endif

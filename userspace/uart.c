@@ -161,7 +161,7 @@ static uint32_t uart_in(void *device, const struct vmlet_access *access)
 }
 
 /* The announcement is an edge: withdraw it, so that the next one is seen again. */
-static void send(struct vmlet_uart *uart, uint8_t byte, uint64_t now)
+static void send(struct vmlet_uart *uart, uint8_t byte)
 {
 	uart->thr_empty = false;
 	update_line(uart);
@@ -169,7 +169,7 @@ static void send(struct vmlet_uart *uart, uint8_t byte, uint64_t now)
 	if (loopback(uart))
 		push(uart, byte);
 	else
-		uart->transmit(uart->transmit_to, byte, now);
+		uart->transmit(uart->transmit_to, byte);
 }
 
 static void write_ier(struct vmlet_uart *uart, uint8_t value)
@@ -211,7 +211,7 @@ static void write_register(struct vmlet_uart *uart, const struct vmlet_access *a
 		if (divisor)
 			uart->divisor = (uart->divisor & 0xff00) | value;
 		else
-			send(uart, value, access->now);
+			send(uart, value);
 		break;
 	case UART_IER:
 		if (divisor)

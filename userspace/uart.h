@@ -45,7 +45,7 @@ struct vmlet_uart {
 	bool driven;
 	bool polled;
 	struct vmlet_line line;
-	void (*transmit)(void *to, uint8_t byte, uint64_t now);
+	void (*transmit)(void *to, uint8_t byte);
 	void *transmit_to;
 };
 

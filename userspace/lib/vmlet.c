@@ -68,13 +68,21 @@ int vmlet_vm_create(struct vmlet_vm *vm, const char *device)
 	return ret;
 }
 
+static int set_slot(const struct vmlet_vm *vm, unsigned int number, const struct vmlet_slot *slot)
+{
+	const struct kvm_userspace_memory_region region = {
+		.slot = number,
+		.guest_phys_addr = slot->gpa,
+		.memory_size = slot->size,
+		.userspace_addr = (uintptr_t)slot->hva,
+	};
+
+	return vmlet_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&region);
+}
+
 static int add_slot(struct vmlet_vm *vm, uint64_t gpa, uint64_t size)
 {
-	struct kvm_userspace_memory_region region = {
-		.slot = vm->nr_slots,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-	};
+	struct vmlet_slot slot = { gpa, size, NULL };
 	void *hva;
 	int ret;
 
@@ -82,13 +90,13 @@ static int add_slot(struct vmlet_vm *vm, uint64_t gpa, uint64_t size)
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (hva == MAP_FAILED)
 		return -errno;
-	region.userspace_addr = (uintptr_t)hva;
-	ret = vmlet_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&region);
+	slot.hva = hva;
+	ret = set_slot(vm, vm->nr_slots, &slot);
 	if (ret < 0) {
 		munmap(hva, size);
 		return ret;
 	}
-	vm->slots[vm->nr_slots++] = (struct vmlet_slot){ gpa, size, hva };
+	vm->slots[vm->nr_slots++] = slot;
 	return 0;
 }
 
@@ -125,6 +133,41 @@ int vmlet_vm_has(const struct vmlet_vm *vm, int capability)
 	return value < 0 ? 0 : value;
 }
 
+int vmlet_vm_create_irqchip(const struct vmlet_vm *vm)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	int ret = vmlet_ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0);
+
+	return ret < 0 ? ret : vmlet_ioctl(vm->fd, KVM_CREATE_PIT2, (uintptr_t)&pit);
+}
+
+int vmlet_vm_irq_line(const struct vmlet_vm *vm, unsigned int gsi, bool level)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	return vmlet_ioctl(vm->fd, KVM_IRQ_LINE, (uintptr_t)&line);
+}
+
+int vmlet_vm_irqfd(const struct vmlet_vm *vm, int fd, unsigned int gsi, bool assign)
+{
+	struct kvm_irqfd irqfd = { .fd = fd, .gsi = gsi, .flags = assign ? 0 : KVM_IRQFD_FLAG_DEASSIGN };
+
+	return vmlet_ioctl(vm->fd, KVM_IRQFD, (uintptr_t)&irqfd);
+}
+
+int vmlet_vm_ioeventfd(const struct vmlet_vm *vm, int fd, uint64_t gpa, uint32_t value)
+{
+	struct kvm_ioeventfd ioeventfd = {
+		.fd = fd,
+		.addr = gpa,
+		.len = sizeof(value),
+		.datamatch = value,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	return vmlet_ioctl(vm->fd, KVM_IOEVENTFD, (uintptr_t)&ioeventfd);
+}
+
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -143,7 +186,25 @@ void vmlet_vm_destroy(struct vmlet_vm *vm)
 	}
 }
 
-int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm)
+/* The memory stays where it is: other threads may be using it. */
+int vmlet_vm_renew(struct vmlet_vm *vm)
+{
+	struct vmlet_vm fresh;
+	int ret;
+
+	close_fd(&vm->fd);
+	close_fd(&vm->device_fd);
+	ret = vmlet_vm_create(&fresh, vm->device);
+	if (ret < 0)
+		return ret;
+	vm->device_fd = fresh.device_fd;
+	vm->fd = fresh.fd;
+	for (unsigned int i = 0; ret == 0 && i < vm->nr_slots; i++)
+		ret = set_slot(vm, i, &vm->slots[i]);
+	return ret;
+}
+
+int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm, unsigned int id)
 {
 	int size, ret;
 	void *run;
@@ -154,7 +215,7 @@ int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm)
 		return size;
 	if ((size_t)size < sizeof(struct kvm_run))
 		return -EPROTO;
-	vcpu->fd = vmlet_ioctl(vm->fd, KVM_CREATE_VCPU, 0);
+	vcpu->fd = vmlet_ioctl(vm->fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
 		return vcpu->fd;
 	run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
@@ -171,13 +232,6 @@ int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm)
 int vmlet_vcpu_run(struct vmlet_vcpu *vcpu)
 {
 	return vmlet_ioctl(vcpu->fd, KVM_RUN, 0);
-}
-
-int vmlet_vcpu_interrupt(struct vmlet_vcpu *vcpu, uint8_t vector)
-{
-	struct kvm_interrupt interrupt = { .irq = vector };
-
-	return vmlet_ioctl(vcpu->fd, KVM_INTERRUPT, (uintptr_t)&interrupt);
 }
 
 void vmlet_vcpu_destroy(struct vmlet_vcpu *vcpu)

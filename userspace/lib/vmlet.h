@@ -2,8 +2,8 @@
 /*
  * DOC: the userspace library
  *
- * Thin wrappers around the KVM API for a program that runs one virtual machine
- * with one vCPU. They hide nothing: the ioctls, their numbers and structures are
+ * Thin wrappers around the KVM API for a program that runs one virtual machine.
+ * They hide nothing: the ioctls, their numbers and structures are
  * those of <linux/kvm.h>, so the same program runs on /dev/vmlet and on /dev/kvm.
  *
  * Every function that can fail returns 0 (or a count) on success and a negative
@@ -123,33 +123,77 @@ int vmlet_vm_has(const struct vmlet_vm *vm, int capability);
 void vmlet_vm_destroy(struct vmlet_vm *vm);
 
 /**
- * vmlet_vcpu_create() - make vCPU 0 and map its run page
+ * vmlet_vm_renew() - close a machine and make another one with the same memory
+ * @vm: the machine; its vCPUs must have been destroyed
+ *
+ * Return: 0 or a negative errno as of vmlet_vm_create() and KVM_SET_USER_MEMORY_REGION.
+ */
+int vmlet_vm_renew(struct vmlet_vm *vm);
+
+/**
+ * vmlet_vm_create_irqchip() - give a machine the kernel's interrupt controllers and timer
+ * @vm: a machine without vCPUs
+ *
+ * That is a local APIC for every vCPU to come, an IOAPIC, the 8259 pair and an 8254.
+ * GSI n is input n of the IOAPIC and, below 16, of the 8259 pair.
+ *
+ * Return: 0 or the errno of KVM_CREATE_IRQCHIP or KVM_CREATE_PIT2.
+ */
+int vmlet_vm_create_irqchip(const struct vmlet_vm *vm);
+
+/**
+ * vmlet_vm_irq_line() - set the level of an interrupt line
+ * @vm: a machine with interrupt controllers
+ * @gsi: the line
+ * @level: asserted or not
+ *
+ * Return: 0 or the errno of KVM_IRQ_LINE.
+ */
+int vmlet_vm_irq_line(const struct vmlet_vm *vm, unsigned int gsi, bool level);
+
+/**
+ * vmlet_vm_irqfd() - have an eventfd raise interrupts, or no longer
+ * @vm: a machine with interrupt controllers
+ * @fd: the eventfd; each write to it is an edge
+ * @gsi: the line
+ * @assign: false ends it; what has been written by then has arrived
+ *
+ * Return: 0 or the errno of KVM_IRQFD.
+ */
+int vmlet_vm_irqfd(const struct vmlet_vm *vm, int fd, unsigned int gsi, bool assign);
+
+/**
+ * vmlet_vm_ioeventfd() - have a write to device memory signal an eventfd
+ * @vm: the machine
+ * @fd: the eventfd
+ * @gpa: address of the write, which is of four bytes
+ * @value: what must be written
+ *
+ * Return: 0 or the errno of KVM_IOEVENTFD.
+ */
+int vmlet_vm_ioeventfd(const struct vmlet_vm *vm, int fd, uint64_t gpa, uint32_t value);
+
+/**
+ * vmlet_vcpu_create() - make a vCPU and map its run page
  * @vcpu: filled in
  * @vm: the machine it belongs to
+ * @id: its number, which is its APIC ID too
  *
  * Return: 0, -EPROTO if the run page is smaller than struct kvm_run, or the errno
  * of KVM_CREATE_VCPU or mmap(2).
  */
-int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm);
+int vmlet_vcpu_create(struct vmlet_vcpu *vcpu, const struct vmlet_vm *vm, unsigned int id);
 
 /**
  * vmlet_vcpu_run() - enter the guest
  * @vcpu: the vCPU; only the thread that runs it calls this
  *
  * Return: 0 with vcpu->run->exit_reason set, -EINTR after a signal or with
- * immediate_exit set, -EFAULT for guest memory that this process cannot access,
+ * immediate_exit set, -EAGAIN when a vCPU that waited to be started by another one
+ * must be run again, -EFAULT for guest memory that this process cannot access,
  * or another errno of KVM_RUN.
  */
 int vmlet_vcpu_run(struct vmlet_vcpu *vcpu);
-
-/**
- * vmlet_vcpu_interrupt() - inject an external interrupt
- * @vcpu: the vCPU, whose run page says ready_for_interrupt_injection
- * @vector: 0 to 255
- *
- * Return: 0 or the errno of KVM_INTERRUPT.
- */
-int vmlet_vcpu_interrupt(struct vmlet_vcpu *vcpu, uint8_t vector);
 
 /**
  * vmlet_vcpu_destroy() - unmap the run page and close the vCPU

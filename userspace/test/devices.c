@@ -4,8 +4,6 @@
  * reads, and when their interrupt lines rise. Time is a number that the test chooses,
  * so every result is exact. Needs no virtual machine.
  */
-#include "../pic.h"
-#include "../pit.h"
 #include "../reset.h"
 #include "../rtc.h"
 #include "../uart.h"
@@ -14,15 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kselftest.h"
+#include "check.h"
 
 #define MSEC 1000000ull
 #define SEC 1000000000ull
-#define PATIENCE_SECONDS 120
 
 static struct vmlet_ports ports;
-static struct vmlet_pic pic;
-static struct vmlet_pit pit;
 static struct vmlet_rtc rtc;
 static struct vmlet_uart uart;
 static struct vmlet_reset reset;
@@ -32,17 +27,6 @@ static union {
 	struct kvm_run run;
 	uint8_t bytes[8192];
 } page;
-
-/* The first line of a test that is not true, 0 while all are. */
-static unsigned int failed_line;
-
-static void check(bool condition, unsigned int line)
-{
-	if (!condition && !failed_line)
-		failed_line = line;
-}
-
-#define CHECK(condition) check(condition, __LINE__)
 
 static bool access_port(uint8_t direction, uint16_t port, uint8_t size, uint32_t count)
 {
@@ -96,10 +80,9 @@ static const struct vmlet_line test_line = { count_edges, NULL, 0 };
 static uint8_t sent[64];
 static unsigned int sent_count;
 
-static void transmit(void *to, uint8_t byte, uint64_t when)
+static void transmit(void *to, uint8_t byte)
 {
 	(void)to;
-	(void)when;
 	sent[sent_count++ % sizeof(sent)] = byte;
 }
 
@@ -110,317 +93,6 @@ static void power_on(void)
 	edges = 0;
 	level = false;
 	sent_count = 0;
-}
-
-static void init_chip(uint16_t port, uint8_t base, uint8_t wiring, uint8_t icw4)
-{
-	outb(0x11, port);
-	outb(base, port + 1);
-	outb(wiring, port + 1);
-	outb(icw4, port + 1);
-	outb(0x00, port + 1);
-}
-
-static void init_pic(uint8_t icw4)
-{
-	power_on();
-	vmlet_pic_init(&pic, &ports);
-	init_chip(0x20, 0x30, 4, icw4);
-	init_chip(0xa0, 0x38, 2, icw4);
-}
-
-static void pulse(unsigned int irq)
-{
-	vmlet_pic_set_irq(&pic, irq, true);
-	vmlet_pic_set_irq(&pic, irq, false);
-}
-
-static void pic_priority(void)
-{
-	init_pic(1);
-	CHECK(!vmlet_pic_pending(&pic));
-	pulse(4);
-	pulse(3);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
-	CHECK(!vmlet_pic_pending(&pic));
-	pulse(1);
-	CHECK(vmlet_pic_pending(&pic));
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x31);
-	outb(0x20, 0x20);
-	CHECK(!vmlet_pic_pending(&pic));
-	outb(0x20, 0x20);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
-}
-
-static void pic_mask(void)
-{
-	init_pic(1);
-	outb(0x10, 0x21);
-	CHECK(inb(0x21) == 0x10);
-	pulse(4);
-	CHECK(!vmlet_pic_pending(&pic));
-	CHECK(inb(0x20) == 0x10);
-	outb(0x00, 0x21);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
-}
-
-static void pic_edge(void)
-{
-	init_pic(1);
-	vmlet_pic_set_irq(&pic, 4, true);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
-	outb(0x64, 0x20);
-	vmlet_pic_set_irq(&pic, 4, true);
-	CHECK(!vmlet_pic_pending(&pic));
-	pulse(4);
-	CHECK(!vmlet_pic_pending(&pic));
-	pulse(4);
-	CHECK(vmlet_pic_pending(&pic));
-}
-
-static void pic_level(void)
-{
-	init_pic(1);
-	outb(0xff, 0x4d0);
-	CHECK(inb(0x4d0) == 0xf8);
-	vmlet_pic_set_irq(&pic, 5, true);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x35);
-	CHECK(!vmlet_pic_pending(&pic));
-	outb(0x20, 0x20);
-	CHECK(vmlet_pic_pending(&pic));
-	vmlet_pic_set_irq(&pic, 5, false);
-	CHECK(!vmlet_pic_pending(&pic));
-}
-
-static void pic_cascade(void)
-{
-	init_pic(1);
-	pulse(12);
-	pulse(8);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x38);
-	outb(0x0b, 0x20);
-	CHECK(inb(0x20) == 0x04);
-	outb(0x20, 0xa0);
-	CHECK(!vmlet_pic_pending(&pic));
-	outb(0x20, 0x20);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x3c);
-}
-
-static void pic_spurious(void)
-{
-	init_pic(1);
-	outb(0x20, 0x4d0);
-	vmlet_pic_set_irq(&pic, 5, true);
-	vmlet_pic_set_irq(&pic, 5, false);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x37);
-	outb(0x0b, 0x20);
-	CHECK(inb(0x20) == 0);
-}
-
-static void pic_auto_eoi(void)
-{
-	init_pic(3);
-	pulse(3);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
-	pulse(4);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x34);
-}
-
-static void pic_rotation(void)
-{
-	init_pic(1);
-	pulse(3);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
-	outb(0xa0, 0x20);
-	pulse(3);
-	pulse(6);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x36);
-	outb(0x66, 0x20);
-	outb(0xc7, 0x20);
-	pulse(0);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x30);
-}
-
-static void pic_special_mask(void)
-{
-	init_pic(1);
-	pulse(3);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x33);
-	pulse(6);
-	CHECK(!vmlet_pic_pending(&pic));
-	outb(0x08, 0x21);
-	outb(0x68, 0x20);
-	CHECK(vmlet_pic_acknowledge(&pic) == 0x36);
-}
-
-static void pic_poll(void)
-{
-	init_pic(1);
-	outb(0x0c, 0x20);
-	CHECK(inb(0x20) == 0);
-	pulse(6);
-	outb(0x0c, 0x20);
-	CHECK(inb(0x20) == 0x86);
-	CHECK(!vmlet_pic_pending(&pic));
-}
-
-static void init_pit(void)
-{
-	power_on();
-	vmlet_pit_init(&pit, &ports, test_line);
-}
-
-static void program(uint8_t control, uint16_t port, uint16_t count)
-{
-	outb(control, 0x43);
-	outb(count, port);
-	outb(count >> 8, port);
-}
-
-/* Let the time pass from deadline to deadline, as the main loop does. */
-static void run_until(uint64_t end)
-{
-	while (vmlet_pit_deadline(&pit) <= end)
-		vmlet_pit_advance(&pit, vmlet_pit_deadline(&pit));
-	now = end;
-}
-
-static void pit_periodic(void)
-{
-	init_pit();
-	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
-	program(0x34, 0x40, 11932);
-	run_until(now + 100 * SEC);
-	/* 100 s at 1193182 / 11932 Hz, the last tick just before the end. */
-	CHECK(edges == 9999);
-	init_pit();
-	program(0x36, 0x40, 0);
-	run_until(now + 10 * SEC);
-	CHECK(edges == 182);
-}
-
-static void pit_lost_ticks(void)
-{
-	uint64_t first;
-
-	init_pit();
-	program(0x34, 0x40, 1193);
-	first = vmlet_pit_deadline(&pit) - now;
-	CHECK(first > 999800 && first < 999900);
-	vmlet_pit_advance(&pit, now + 10 * first + 100);
-	CHECK(edges == 1);
-	CHECK(vmlet_pit_deadline(&pit) > now + 10 * first + 100);
-	CHECK(vmlet_pit_deadline(&pit) <= now + 11 * first);
-}
-
-static void pit_one_shot(void)
-{
-	static const uint8_t modes[] = { 0x30, 0x38 };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
-		init_pit();
-		program(modes[i], 0x40, 1193);
-		vmlet_pit_advance(&pit, now + 999 * MSEC / 1000);
-		CHECK(edges == 0);
-		run_until(now + SEC);
-		CHECK(edges == 1);
-		CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
-		program(modes[i], 0x40, 1193);
-		run_until(now + SEC);
-		CHECK(edges == 2);
-	}
-}
-
-static void pit_triggered_modes(void)
-{
-	init_pit();
-	program(0x32, 0x40, 1193);
-	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
-	program(0x3a, 0x40, 1193);
-	CHECK(vmlet_pit_deadline(&pit) == VMLET_NEVER);
-}
-
-static uint16_t read_count(void)
-{
-	uint8_t low = inb(0x40);
-
-	return low | inb(0x40) << 8;
-}
-
-static void pit_counts(void)
-{
-	init_pit();
-	program(0x34, 0x40, 10000);
-	CHECK(read_count() == 10000);
-	now += SEC / 1000;
-	CHECK(read_count() == 10000 - 1193);
-	outb(0x00, 0x43);
-	now += SEC / 1000;
-	CHECK(read_count() == 10000 - 1193);
-	CHECK(read_count() == 10000 - 2386);
-	program(0x36, 0x40, 10000);
-	now += SEC / 1000;
-	CHECK(read_count() == 10000 - 2386);
-	program(0x35, 0x40, 0x1000);
-	now += SEC / 10000;
-	CHECK(read_count() == 0x0881);
-}
-
-static void pit_read_back(void)
-{
-	init_pit();
-	outb(0x34, 0x43);
-	outb(0xe2, 0x43);
-	CHECK(inb(0x40) == 0xf4);
-	outb(16, 0x40);
-	outb(0, 0x40);
-	outb(0xc2, 0x43);
-	now += SEC;
-	CHECK(inb(0x40) == 0xb4);
-	CHECK(inb(0x40) == 16);
-	CHECK(inb(0x40) == 0);
-}
-
-/* How Linux measures the TSC: channel 2 in mode 0, until its output rises. */
-static void pit_gate(void)
-{
-	init_pit();
-	outb(0x01, 0x61);
-	program(0xb0, 0x42, 59659);
-	CHECK((inb(0x61) & 0x21) == 0x01);
-	now += 49 * MSEC;
-	CHECK(!(inb(0x61) & 0x20));
-	outb(0x00, 0x61);
-	now += SEC;
-	CHECK(!(inb(0x61) & 0x20));
-	outb(0x01, 0x61);
-	now += MSEC / 2;
-	CHECK(!(inb(0x61) & 0x20));
-	now += MSEC;
-	CHECK(inb(0x61) & 0x20);
-	CHECK(edges == 0);
-}
-
-/* The share of 1000 microseconds in which channel 2's output is high. */
-static unsigned int high_time(uint8_t control, uint16_t count)
-{
-	unsigned int high = 0;
-
-	init_pit();
-	outb(0x01, 0x61);
-	program(control, 0x42, count);
-	for (unsigned int i = 0; i < 1000; i++, now += 1000)
-		high += inb(0x61) >> 5 & 1;
-	return high;
-}
-
-static void pit_outputs(void)
-{
-	/* A square wave of 100 us; pulses that are low for 1 of 4 ticks; one step. */
-	CHECK(high_time(0xb6, 119) >= 495 && high_time(0xb6, 119) <= 515);
-	CHECK(high_time(0xb4, 4) >= 730 && high_time(0xb4, 4) <= 770);
-	CHECK(high_time(0xb0, 597) >= 495 && high_time(0xb0, 597) <= 505);
-	CHECK(high_time(0xb8, 597) >= 998 && high_time(0xb8, 597) < 1000);
 }
 
 static void init_rtc(int64_t epoch)
@@ -707,28 +379,7 @@ static void port_space(void)
 	CHECK(!access_port(KVM_EXIT_IO_OUT, 0x3f8, 3, 1));
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
-	{ "8259: the lower input comes first, and interrupts the higher", pic_priority },
-	{ "8259: a masked request waits", pic_mask },
-	{ "8259: an edge is one interrupt", pic_edge },
-	{ "8259: a level is interrupts while it lasts", pic_level },
-	{ "8259: the slave speaks through input 2", pic_cascade },
-	{ "8259: a withdrawn request is spurious", pic_spurious },
-	{ "8259: automatic end of interrupt", pic_auto_eoi },
-	{ "8259: priorities rotate", pic_rotation },
-	{ "8259: special mask mode", pic_special_mask },
-	{ "8259: poll command", pic_poll },
-	{ "8254: periodic modes keep their rate", pit_periodic },
-	{ "8254: late ticks are lost, the rhythm is kept", pit_lost_ticks },
-	{ "8254: one-shot modes fire once", pit_one_shot },
-	{ "8254: modes that wait for the gate do not fire", pit_triggered_modes },
-	{ "8254: counting and latching", pit_counts },
-	{ "8254: read-back command", pit_read_back },
-	{ "8254: the gate of channel 2", pit_gate },
-	{ "8254: the output of each mode", pit_outputs },
+static const struct test tests[] = {
 	{ "MC146818: every day until 2133", rtc_calendar },
 	{ "MC146818: binary, BCD, 12 and 24 hours", rtc_formats },
 	{ "MC146818: setting the time", rtc_set },
@@ -746,15 +397,5 @@ static const struct {
 
 int main(void)
 {
-	ksft_print_header();
-	ksft_set_plan(ARRAY_SIZE(tests));
-	alarm(PATIENCE_SECONDS);
-	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
-		failed_line = 0;
-		tests[i].run();
-		if (failed_line)
-			ksft_print_msg("line %u is not true\n", failed_line);
-		ksft_test_result(!failed_line, "%s\n", tests[i].name);
-	}
-	ksft_finished();
+	run_tests(tests, ARRAY_SIZE(tests));
 }

@@ -1,0 +1,118 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# `vmlet list` and `vmlet events`, with guests of `vmlet run`.
+# Needs the vmlet command in PATH, and root.
+set -u
+
+device=${VMLET_DEVICE:-/dev/vmlet}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+failed=0
+
+# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
+verdict()
+{
+	number=$((number + 1))
+	if [ -z "$problem" ]; then
+		echo "ok $number $1"
+	else
+		failed=1
+		sed 's/^/# /' "$work/out" "$work/err"
+		echo "# $problem"
+		echo "not ok $number $1"
+	fi
+}
+
+# run STATUS COMMAND...
+run()
+{
+	want=$1
+	shift
+	problem=
+	"$@" >"$work/out" 2>"$work/err"
+	status=$?
+	[ $status = "$want" ] || problem="status $status instead of $want"
+}
+
+says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
+
+skip()
+{
+	echo "1..0 # SKIP $1"
+	exit 4
+}
+
+# end PID: of a command that runs in the background.
+end()
+{
+	kill "$1"
+	wait "$1"
+}
+
+echo "KTAP version 1"
+command -v vmlet >/dev/null || skip "there is no vmlet command in PATH"
+case $device in *vmlet*) ;; *) skip "only vmlet has it" ;; esac
+[ "$(id -u)" = 0 ] || skip "needs root"
+echo "1..7"
+
+run 0 vmlet list
+says out 'There are no virtual machines'
+verdict "no machines"
+
+run 0 vmlet list --json
+says out '^{"vms": \[\]}$'
+verdict "no machines, in JSON"
+
+# sti; 1: jmp 1b
+printf '\373\353\376' >"$work/turns"
+vmlet run --device "$device" --flat "$work/turns" --mem 3M </dev/null >/dev/null 2>&1 &
+guest=$!
+until vmlet list | grep -q 'host_interrupt$'; do
+	kill -0 $guest || break
+done
+run 0 vmlet list
+says out '^ *VM  *PID  *UID OWNER  *VCPUS SLOTS  *MEMORY  *MAPPED IRQCHIP$'
+says out "^ *[0-9][0-9]*  *$guest  *0 vmlet  *1  *[0-9]  *3.0 MiB  *[0-9.]* MiB none\$"
+says out "^ *[0-9][0-9]*  *0  *[0-9][0-9]* \(guest\|kernel\)  *[-0-9][0-9]*  *[0-9][0-9]* [a-z_]*\$"
+verdict "a machine and its CPU"
+
+run 0 vmlet list --json
+says out "^  {\"id\": [0-9]*, \"owner_pid\": $guest, \"owner_uid\": 0, \"owner_comm\": \"vmlet\", "
+says out '"slot_bytes": 3145728, .*"irqchip": "none", "vcpus": \[{"id": 0, .*"exits": [0-9]*, "last_exit": "[a-z_]*"}\]}$'
+verdict "the same in JSON"
+end $guest 2>/dev/null
+
+# mov $0x80000000,%eax; jmp *%eax: nothing is there to be executed. Until the listener is up.
+printf '\270\000\000\000\200\377\340' >"$work/nowhere"
+vmlet events >"$work/out" 2>"$work/err" &
+listener=$!
+until grep -q 'destroyed' "$work/out"; do
+	kill -0 $listener || break
+	vmlet run --device "$device" --flat "$work/nowhere" --mode protected >/dev/null 2>&1
+done
+problem=
+says out '^[-0-9]* [:0-9.]* VM [0-9]* of vmlet (pid [0-9]*, uid 0): created$'
+says out ' vCPU 0: internal error 1 (instruction that cannot be emulated), last exit nested_fault$'
+says out '^[-0-9]* [:0-9.]* VM [0-9]* of vmlet (pid [0-9]*, uid 0): destroyed$'
+verdict "events"
+end $listener 2>/dev/null
+
+# Where the family is not to be seen.
+run 1 unshare -n vmlet list
+says err 'modprobe vmlet'
+run_problem=$problem
+run 1 unshare -n vmlet events
+says err 'modprobe vmlet'
+problem=$run_problem$problem
+verdict "no module comes with its remedy"
+
+run 2 vmlet list --frobnicate
+says err 'usage: vmlet list'
+run_problem=$problem
+run 2 vmlet events everything
+says err 'usage: vmlet events'
+problem=$run_problem$problem
+verdict "wrong usage"
+exit $failed
