@@ -11,16 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
-#include "lib/guest.h"
+#include "lib/machine.h"
+#include "lib/pvclock.h"
 
 #define BATCHES		7
 #define RESULT		0x30000ul	/* where the guest leaves its difference */
 #define TOUCHED		0x400000ul	/* memory for second-level page faults */
 #define PAGE		4096ul
+#define EVENT_PORT	0x500
+#define VECTOR		0x45
+#define GSI		30
 
 /* RBP rounds of the body, between two readings of the counter. */
 #define TIMED(body)							\
@@ -44,10 +49,99 @@ GUEST_PROGRAM(hlt_loop, LONG, "1: hlt\n jmp 1b");
 GUEST_PROGRAM(touch_loop, LONG, "mov $0x400000, %edi\n"
 	      TIMED("movb $1, (%rdi)\n add $0x1000, %rdi"));
 
+GUEST_PROGRAM(event_port_loop, LONG, "mov $0x500, %edx\n mov %edx, %esi\n"
+	      TIMED("mov %esi, %edx\n out %al, %dx"));
+GUEST_PROGRAM(event_page_loop, LONG, TIMED("mov %eax, 0xd0000"));
+
+/* The same in C, for machines with interrupt controllers. */
+static volatile u64 ticks;
+static volatile u32 taken, answered, ready;
+
+#define TIMED_GUEST(name, setup, body)					\
+GUEST name(u64 rounds)							\
+{									\
+	u64 begin;							\
+									\
+	x2apic_enable();						\
+	setup;								\
+	begin = rdtsc();						\
+	for (u64 i = 0; i < rounds; i++) {				\
+		body;							\
+	}								\
+	ticks = rdtsc() - begin;					\
+	guest_done();							\
+}
+
+/* Says that it is over, as handlers of x2APICs do. */
+GUEST_ISR(on_vector)
+{
+	taken++;
+	x2apic_write(APIC_EOI, 0);
+}
+
+/* Says it in memory, where the host has told it to. */
+static volatile u32 eoi_flag __attribute__((aligned(4)));
+
+GUEST_ISR(on_vector_pv)
+{
+	bool lent;
+
+	asm volatile("btrl $0, %0" : "+m"(eoi_flag), "=@ccc"(lent));
+	if (!lent)
+		x2apic_write(APIC_EOI, 0);
+}
+
+TIMED_GUEST(eoi_loop, cli(), x2apic_write(APIC_EOI, 0))
+TIMED_GUEST(deadline_loop, x2apic_write(APIC_LVTT, LVT_DEADLINE | VECTOR),
+	    wrmsr(MSR_TSC_DEADLINE, rdtsc() + (1ul << 40)))
+TIMED_GUEST(self_ipi_loop, sti(),
+	    x2apic_write(APIC_ICR, ICR_SELF | ICR_ASSERT | VECTOR))
+TIMED_GUEST(self_ipi_pv_loop, wrmsr(MSR_KVM_PV_EOI_EN, (u64)&eoi_flag | 1); sti(),
+	    x2apic_write(APIC_ICR, ICR_SELF | ICR_ASSERT | (VECTOR + 2)))
+TIMED_GUEST(self_ipi_hlt_loop, cli(),
+	    x2apic_write(APIC_ICR, ICR_SELF | ICR_ASSERT | VECTOR); sti_hlt(); cli())
+TIMED_GUEST(deadline_hlt_loop, x2apic_write(APIC_LVTT, LVT_DEADLINE | VECTOR),
+	    wrmsr(MSR_TSC_DEADLINE, rdtsc() + 2000); sti_hlt(); cli())
+GUEST_INLINE void ping(u64 number)
+{
+	x2apic_write(APIC_ICR, 1ul << 32 | ICR_ASSERT | VECTOR);
+	while (answered != number)
+		sti_hlt();
+	cli();
+}
+
+/* Until the other vCPU takes interrupts. */
+GUEST_INLINE void await_ready(void)
+{
+	cli();
+	while (!ready)
+		relax();
+}
+TIMED_GUEST(ping_loop, await_ready(), ping(i + 1))
+
+GUEST_ISR(on_ping)
+{
+	answered++;
+	x2apic_write(APIC_EOI, 0);
+	x2apic_write(APIC_ICR, ICR_ASSERT | (VECTOR + 1));
+}
+
+GUEST answers(u64 rounds)
+{
+	x2apic_enable();
+	cli();
+	ready = 1;	/* until now an interrupt would have been lost */
+	while (answered < rounds) {
+		sti_hlt();
+		cli();
+	}
+	guest_done();
+}
+
 struct bench {
-	struct vm vm;
-	struct vcpu vcpu;
+	struct machine m;
 	u8 *touched;
+	int event;
 	u64 rounds;
 };
 
@@ -60,18 +154,83 @@ struct row {
 	const struct guest_program *program;
 	batch_fn batch;
 	u64 rounds;
+	void (*guest)(u64 rounds); /* instead of a program: with interrupt controllers */
+	long cap;		/* without it there is nothing to measure */
+	void (*prepare)(struct bench *bench);
 };
 
 static u64 in_guest(struct bench *bench)
 {
 	struct kvm_regs regs;
 
-	guest_restart(&bench->vcpu);
-	vcpu_get_regs(&bench->vcpu, &regs);
+	guest_restart(&bench->m.vcpu[0]);
+	vcpu_get_regs(&bench->m.vcpu[0], &regs);
 	regs.rbp = bench->rounds;
-	vcpu_set_regs(&bench->vcpu, &regs);
-	vcpu_run_until(&bench->vcpu, KVM_EXIT_HLT);
-	return *(u64 *)(bench->vm.ram + RESULT);
+	vcpu_set_regs(&bench->m.vcpu[0], &regs);
+	vcpu_run_until(&bench->m.vcpu[0], KVM_EXIT_HLT);
+	return *(u64 *)(bench->m.vm.ram + RESULT);
+}
+
+/* The guest in C, which is told how many rounds there are. */
+static void (*c_guest)(u64 rounds);
+
+static u64 in_c_guest(struct bench *bench)
+{
+	machine_enter_at(&bench->m, 0, c_guest, bench->rounds);
+	vcpu_run_until_done(&bench->m.vcpu[0]);
+	return ticks;
+}
+
+static u64 between_vcpus(struct bench *bench)
+{
+	u64 cost;
+
+	answered = 0;
+	ready = 0;
+	machine_enter_at(&bench->m, 1, answers, bench->rounds);
+	machine_start(&bench->m, 1);
+	cost = in_c_guest(bench);
+	machine_join(&bench->m, 1);
+	return cost;
+}
+
+static u64 event_writes(struct bench *bench)
+{
+	const u64 one = 1;
+	u64 begin = __rdtsc();
+
+	for (u64 i = 0; i < bench->rounds; i++)
+		if (write(bench->event, &one, sizeof(one)) != sizeof(one))
+			die("an eventfd does not take a signal");
+	return __rdtsc() - begin;
+}
+
+static void prepare_irqfd(struct bench *bench)
+{
+	struct kvm_irq_routing_entry route = MSI_ROUTE(GSI, MSI_ADDRESS(0), VECTOR);
+	struct kvm_irqfd irqfd = { .fd = bench->event, .gsi = GSI };
+
+	vm_set_routes(&bench->m.vm, &route, 1);
+	vm_irqfd(&bench->m.vm, &irqfd);
+}
+
+static void prepare_event(struct bench *bench, u64 addr, u32 len, u32 flags)
+{
+	struct kvm_ioeventfd event = {
+		.addr = addr, .len = len, .fd = bench->event, .flags = flags,
+	};
+
+	vm_ioeventfd(&bench->m.vm, &event);
+}
+
+static void prepare_port(struct bench *bench)
+{
+	prepare_event(bench, EVENT_PORT, 1, KVM_IOEVENTFD_FLAG_PIO);
+}
+
+static void prepare_page(struct bench *bench)
+{
+	prepare_event(bench, MMIO_BASE, 4, 0);
 }
 
 static u64 run_loop(struct bench *bench, u32 exit)
@@ -79,7 +238,7 @@ static u64 run_loop(struct bench *bench, u32 exit)
 	u64 begin = __rdtsc();
 
 	for (u64 i = 0; i < bench->rounds; i++)
-		vcpu_run_until(&bench->vcpu, exit);
+		vcpu_run_until(&bench->m.vcpu[0], exit);
 	return __rdtsc() - begin;
 }
 
@@ -107,9 +266,9 @@ static u64 touch(struct bench *bench, int advice)
 	madvise(bench->touched, size, MADV_DONTNEED);
 	if (advice)
 		madvise(bench->touched, size, advice);
-	vm_set_memory(&bench->vm, 1, 0, TOUCHED, size, bench->touched);
+	vm_set_memory(&bench->m.vm, 1, 0, TOUCHED, size, bench->touched);
 	cost = in_guest(bench);
-	vm_set_memory(&bench->vm, 1, 0, TOUCHED, 0, bench->touched);
+	vm_set_memory(&bench->m.vm, 1, 0, TOUCHED, 0, bench->touched);
 	return cost;
 }
 
@@ -140,12 +299,12 @@ static u64 immediate_exits(struct bench *bench)
 {
 	u64 cost, begin;
 
-	bench->vcpu.run->immediate_exit = 1;
+	bench->m.vcpu[0].run->immediate_exit = 1;
 	begin = __rdtsc();
 	for (u64 i = 0; i < bench->rounds; i++)
-		__vcpu_run(&bench->vcpu);
+		__vcpu_run(&bench->m.vcpu[0]);
 	cost = __rdtsc() - begin;
-	bench->vcpu.run->immediate_exit = 0;
+	bench->m.vcpu[0].run->immediate_exit = 0;
 	return cost;
 }
 
@@ -179,29 +338,47 @@ static u64 failing_ioctls(struct bench *bench)
 	u64 begin = __rdtsc();
 
 	for (u64 i = 0; i < bench->rounds; i++)
-		ioctl(bench->vm.dev, KVM_GET_API_VERSION, 1);
+		ioctl(bench->m.vm.dev, KVM_GET_API_VERSION, 1);
 	return __rdtsc() - begin;
 }
 
+#define PROGRAM(name, what, program, batch, rounds) \
+	{ name, what, program, batch, rounds, NULL, 0, NULL }
+#define EVENT(name, what, program, prepare) \
+	{ name, what, program, in_guest, 2000, NULL, KVM_CAP_IOEVENTFD, prepare }
+#define APIC(name, what, guest, batch, rounds, prepare) \
+	{ name, what, NULL, batch, rounds, guest, 0, prepare }
+
 static const struct row rows[] = {
-	{ "cpuid", "answered in the kernel", &cpuid_loop, in_guest, 2000 },
-	{ "rdmsr_apicbase", "answered in the kernel", &rdmsr_loop, in_guest, 2000 },
-	{ "rdmsr_wrmsr_pat", "two exits", &pat_loop, in_guest, 2000 },
-	{ "hypercall", "unknown number", NULL, in_guest, 2000 },
-	{ "wbinvd", "ignored in the kernel", &wbinvd_loop, in_guest, 2000 },
-	{ "mov_cr0_toggle_ne", "read and write", &cr0_loop, in_guest, 2000 },
-	{ "out_userspace", "port write, one KVM_RUN", &out_loop, io_exits, 1000 },
-	{ "in_userspace", "port read, one KVM_RUN", &in_loop, io_exits, 1000 },
-	{ "mmio_write_userspace", "one KVM_RUN", &write_loop, mmio_exits, 1000 },
-	{ "mmio_read_userspace", "one KVM_RUN", &read_loop, mmio_exits, 1000 },
-	{ "hlt_userspace", "one KVM_RUN", &hlt_loop, hlt_exits, 1000 },
-	{ "npf_present", "host page there, per page", &touch_loop, touch_present, 1024 },
-	{ "npf_absent", "host page not there, per page", &touch_loop, touch_absent, 1024 },
-	{ "host_fault", "for scale: the host's own", &touch_loop, touch_in_host, 1024 },
-	{ "run_immediate_exit", "KVM_RUN, no guest", &hlt_loop, immediate_exits, 2000 },
-	{ "vm_create_destroy", "with one vCPU", &hlt_loop, create_and_destroy, 4 },
-	{ "getppid", "for scale: a system call", &hlt_loop, getppids, 5000 },
-	{ "ioctl_error", "for scale: a failing ioctl", &hlt_loop, failing_ioctls, 5000 },
+	PROGRAM("cpuid", "answered in the kernel", &cpuid_loop, in_guest, 2000),
+	PROGRAM("rdmsr_apicbase", "answered in the kernel", &rdmsr_loop, in_guest, 2000),
+	PROGRAM("rdmsr_wrmsr_pat", "two exits", &pat_loop, in_guest, 2000),
+	PROGRAM("hypercall", "unknown number", NULL, in_guest, 2000),
+	PROGRAM("wbinvd", "ignored in the kernel", &wbinvd_loop, in_guest, 2000),
+	PROGRAM("mov_cr0_toggle_ne", "read and write", &cr0_loop, in_guest, 2000),
+	PROGRAM("out_userspace", "port write, one KVM_RUN", &out_loop, io_exits, 1000),
+	PROGRAM("in_userspace", "port read, one KVM_RUN", &in_loop, io_exits, 1000),
+	PROGRAM("mmio_write_userspace", "one KVM_RUN", &write_loop, mmio_exits, 1000),
+	PROGRAM("mmio_read_userspace", "one KVM_RUN", &read_loop, mmio_exits, 1000),
+	PROGRAM("hlt_userspace", "one KVM_RUN", &hlt_loop, hlt_exits, 1000),
+	PROGRAM("npf_present", "host page there, per page", &touch_loop, touch_present, 1024),
+	PROGRAM("npf_absent", "host page not there, per page", &touch_loop, touch_absent, 1024),
+	PROGRAM("host_fault", "for scale: the host's own", &touch_loop, touch_in_host, 1024),
+	PROGRAM("run_immediate_exit", "KVM_RUN, no guest", &hlt_loop, immediate_exits, 2000),
+	PROGRAM("vm_create_destroy", "with one vCPU", &hlt_loop, create_and_destroy, 4),
+	PROGRAM("getppid", "for scale: a system call", &hlt_loop, getppids, 5000),
+	PROGRAM("ioctl_error", "for scale: a failing ioctl", &hlt_loop, failing_ioctls, 5000),
+	EVENT("portio_eventfd", "ioeventfd, port", &event_port_loop, prepare_port),
+	EVENT("mmio_eventfd", "ioeventfd, memory", &event_page_loop, prepare_page),
+	APIC("x2apic_eoi", "nothing in service", eoi_loop, in_c_guest, 2000, NULL),
+	APIC("tsc_deadline_write", "far ahead", deadline_loop, in_c_guest, 2000, NULL),
+	APIC("x2apic_self_ipi", "with its handler and EOI", self_ipi_loop, in_c_guest, 1000, NULL),
+	APIC("x2apic_self_ipi_pv_eoi", "with an end in memory", self_ipi_pv_loop, in_c_guest, 1000, NULL),
+	APIC("x2apic_self_ipi_hlt", "behind STI; HLT", self_ipi_hlt_loop, in_c_guest, 1000, NULL),
+	APIC("tsc_deadline_hlt", "2000 ticks ahead, and HLT", deadline_hlt_loop, in_c_guest, 200, NULL),
+	APIC("ipi_halt", "there and back, both halted", ping_loop, between_vcpus, 200, NULL),
+	APIC("irqfd_msi", "a signal, by the host", eoi_loop, event_writes, 2000, prepare_irqfd),
+	PROGRAM("eventfd", "for scale: without an irqfd", &hlt_loop, event_writes, 2000),
 };
 
 static int compare(const void *a, const void *b)
@@ -211,33 +388,57 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Fills in the cost of a round for each batch, lowest first. */
-static void measure(const struct row *row, double cost[BATCHES])
+static void set_up(struct bench *bench, const struct row *row)
 {
 	const struct guest_program *program = row->program;
-	struct bench bench = { .rounds = row->rounds };
 
-	if (!program)
-		program = host_is_amd() ? &vmmcall_loop : &vmcall_loop;
-	vm_create(&bench.vm);
-	vcpu_create(&bench.vm, &bench.vcpu, 0);
-	bench.touched = pages_alloc(row->rounds * PAGE);
-	madvise(bench.touched, row->rounds * PAGE, MADV_NOHUGEPAGE);
-	guest_load(&bench.vcpu, program);
+	bench->rounds = row->rounds;
+	bench->event = eventfd(0, EFD_CLOEXEC);
+	if (row->guest) {
+		machine_create(&bench->m, KERNEL_IRQCHIP, 2);
+		machine_set_gate(&bench->m, VECTOR, row->batch == between_vcpus ? on_ping : on_vector);
+		machine_set_gate(&bench->m, VECTOR + 1, on_vector);
+		machine_set_gate(&bench->m, VECTOR + 2, on_vector_pv);
+		c_guest = row->guest;
+	} else {
+		if (!program)
+			program = host_is_amd() ? &vmmcall_loop : &vmcall_loop;
+		vm_create(&bench->m.vm);
+		vcpu_create(&bench->m.vm, &bench->m.vcpu[0], 0);
+		bench->m.vcpus = 1;
+		guest_load(&bench->m.vcpu[0], program);
+	}
+	bench->touched = pages_alloc(row->rounds * PAGE);
+	madvise(bench->touched, row->rounds * PAGE, MADV_NOHUGEPAGE);
+	if (row->prepare)
+		row->prepare(bench);
+}
+
+/* Fills in the cost of a round for each batch, lowest first; false: it cannot be had. */
+static bool measure(const struct row *row, double cost[BATCHES])
+{
+	struct bench bench = { 0 };
+
+	if (row->cap && device_cap(row->cap) <= 0)
+		return false;
+	if (row->guest && machine_missing(KERNEL_IRQCHIP))
+		return false;
+	set_up(&bench, row);
 	row->batch(&bench);	/* warm up */
 	for (int i = 0; i < BATCHES; i++)
 		cost[i] = (double)row->batch(&bench) / row->rounds;
 	qsort(cost, BATCHES, sizeof(cost[0]), compare);
 	munmap(bench.touched, row->rounds * PAGE);
-	vcpu_destroy(&bench.vcpu);
-	vm_destroy(&bench.vm);
+	machine_destroy(&bench.m);
+	close(bench.event);
+	return true;
 }
 
 static void print_text(const struct row *row, const double cost[BATCHES])
 {
 	double median = cost[BATCHES / 2];
 
-	printf("%-22s %12.0f  %6.1f %%  %s\n", row->name, median,
+	printf("%-24s %12.0f  %6.1f %%  %s\n", row->name, median,
 	       100 * (cost[BATCHES - 1] - cost[0]) / median, row->what);
 	fflush(stdout);
 }
@@ -253,13 +454,25 @@ static void print_json(const struct row *row, const double cost[BATCHES], bool f
 	fflush(stdout);
 }
 
+/* Is it one of those that were asked for? */
+static bool wanted(const struct row *row, char *const *names)
+{
+	const char *any = *names;
+
+	while (*names && strcmp(*names, row->name))
+		names++;
+	return !any || *names;
+}
+
 int main(int argc, char **argv)
 {
-	bool json = argc == 3 && !strcmp(argv[2], "--json");
+	bool json = argc > 2 && !strcmp(argv[2], "--json"), first = true;
+	char **names = argv + 2 + json;
 
-	if (argc < 2 || argc > 3 || argv[1][0] == '-' || (argc == 3 && !json)) {
-		fprintf(stderr, "usage: %s DEVICE [--json]\n"
-			"  DEVICE  /dev/vmlet, /dev/kvm, or another that speaks the KVM API\n",
+	if (argc < 2 || argv[1][0] == '-') {
+		fprintf(stderr, "usage: %s DEVICE [--json] [ROW...]\n"
+			"  DEVICE  /dev/vmlet, /dev/kvm, or another that speaks the KVM API\n"
+			"  ROW     what to measure: all that there is if none is named\n",
 			argv[0]);
 		return 2;
 	}
@@ -267,15 +480,22 @@ int main(int argc, char **argv)
 	if (json)
 		printf("{\"device\": \"%s\", \"rows\": [", argv[1]);
 	else
-		printf("%-22s %12s  %8s  %s\n", argv[1], "TSC, median", "spread", "");
+		printf("%-24s %12s  %8s  %s\n", argv[1], "TSC, median", "spread", "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		double cost[BATCHES];
 
-		measure(&rows[i], cost);
+		if (!wanted(&rows[i], names))
+			continue;
+		if (!measure(&rows[i], cost)) {
+			if (!json)
+				printf("%-24s %12s  %8s  %s\n", rows[i].name, "-", "", rows[i].what);
+			continue;
+		}
 		if (json)
-			print_json(&rows[i], cost, i == 0);
+			print_json(&rows[i], cost, first);
 		else
 			print_text(&rows[i], cost);
+		first = false;
 	}
 	if (json)
 		printf("\n]}\n");

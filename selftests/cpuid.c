@@ -120,6 +120,29 @@ TEST_F(cpuid, offers_what_a_64_bit_guest_needs)
 	}
 }
 
+/* Caches as the host has them, topology for userspace to fill in, and the leaf that is the last. */
+TEST_F(cpuid, leaves_of_amds_cpus)
+{
+	struct kvm_cpuid_entry2 *top = cpuid_find(self->supported, 0x80000000, 0), *caches, *topology, *last;
+	struct kvm_regs regs;
+	u32 i = 0;
+
+	if (!host_is_amd() || top->eax < 0x8000001d)
+		SKIP(return, "this host's CPU has not so many leaves");
+	while ((caches = cpuid_find(self->supported, 0x8000001d, i)) && caches->eax & 0x1f)
+		i++;
+	ASSERT_NE(NULL, caches);
+	topology = cpuid_find(self->supported, 0x8000001e, 0);
+	ASSERT_NE(NULL, topology);
+	EXPECT_EQ(0u, topology->eax | topology->ebx | topology->ecx | topology->edx);
+	last = cpuid_find(self->supported, 0x80000021, 0);
+	ASSERT_NE(NULL, last);
+	EXPECT_NE(0u, last->eax);
+	vcpu_set_cpuid2(&self->vcpu, self->supported);
+	regs = ask(&self->vcpu, 0x80000021, 0);
+	EXPECT_EQ(last->eax, regs.rax);
+}
+
 TEST_F(cpuid, set_and_get)
 {
 	struct kvm_cpuid2 *got = cpuid_alloc(self->supported->nent);
@@ -280,6 +303,12 @@ TEST_F(cpuid, osxsave_and_the_size_of_its_area_follow_the_guest)
 	EXPECT_EQ(1u << 27, regs.rdi & 1 << 27);
 	EXPECT_EQ(576u, regs.rbp);
 	EXPECT_EQ(576u, regs.rbx);
+	/* And so does what userspace is told. */
+	vcpu_get_cpuid2(&self->vcpu, self->supported);
+	EXPECT_EQ(1u << 27, cpuid_find(self->supported, 1, 0)->ecx & 1 << 27);
+	EXPECT_EQ(576u, cpuid_find(self->supported, 0xd, 0)->ebx);
+	if (cpuid_find(self->supported, 0xd, 1)->eax & 0xa)
+		EXPECT_EQ(576u, cpuid_find(self->supported, 0xd, 1)->ebx);
 }
 
 TEST_HARNESS_MAIN

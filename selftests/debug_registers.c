@@ -35,6 +35,22 @@ TEST_F(debug, set_is_what_the_guest_reads)
 	EXPECT_EQ(0, memcmp(&set, &got, sizeof(got)));
 }
 
+GUEST_PROGRAM(reads_32_bits, PROT, "mov %dr0, %eax\n mov %dr3, %ebx\n hlt");
+
+TEST_F(debug, a_register_of_32_bits_gets_32)
+{
+	struct row_regs in = { .rbx = ~0ull }, expected = { .rax = 0x9abcdef0, .rbx = 0x1000 };
+	struct kvm_debugregs set = {
+		.db = { 0x123456789abcdef0, 0, 0, 0xffff800000001000 }, .dr6 = 0xffff0ff0, .dr7 = 0x400,
+	};
+
+	guest_load(&self->vcpu, &reads_32_bits);
+	row_set_regs(&self->vcpu, &in);
+	vcpu_set_debugregs(&self->vcpu, &set);
+	run_to_halt(_metadata, &self->vcpu, PROT);
+	row_expect_regs(_metadata, &self->vcpu, &expected);
+}
+
 GUEST_PROGRAM(writes_all, LONG,
 	      "mov $0x5000, %eax\n mov %rax, %dr0\n mov $0x6000, %eax\n mov %rax, %dr1\n"
 	      "mov $0x7000, %eax\n mov %rax, %dr2\n mov $0x8000, %eax\n mov %rax, %dr3\n"

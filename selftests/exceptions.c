@@ -42,7 +42,6 @@ FIXTURE_VARIANT_ADD(exception, id) {					\
 #define TOUCH_REAL "push 0\n pop %ax\n"
 #define TOUCHED 18
 #define TOUCHED_REAL 5
-#define BOCHS_SOFT "Bochs' AMD-V delivers injected software interrupts wrongly"
 
 EXCEPTION_ROW(de_long, LONG, "nop\n div %ecx", .vector = DE_VECTOR, .offset = 1);
 EXCEPTION_ROW(de_prot, PROT, "nop\n div %ecx", .vector = DE_VECTOR, .offset = 1);

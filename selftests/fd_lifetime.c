@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The device's, the VM's and the vCPU's files: closed in any order, copied, inherited. */
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/harness.h"
@@ -178,6 +183,149 @@ TEST(a_child_outlives_the_vm)
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		EXPECT_EQ(0, status);
 	}
+}
+
+/* Another process gets the device's, the VM's and the vCPU's file, or -1. */
+static void send_files(int socket, const int *fds)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(3 * sizeof(int))];
+	} control = {
+		.head = { CMSG_LEN(3 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS },
+	};
+	struct iovec iov = { "", 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+
+	memcpy(CMSG_DATA(&control.head), fds, 3 * sizeof(int));
+	if (sendmsg(socket, &msg, 0) != 1)
+		die("sendmsg: %s", strerror(errno));
+}
+
+static void receive_files(int socket, int *fds)
+{
+	char byte, control[CMSG_SPACE(3 * sizeof(int))];
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+
+	if (recvmsg(socket, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
+		die("recvmsg: %s", strerror(errno));
+	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), 3 * sizeof(int));
+}
+
+GUEST_PROGRAM(spins, LONG, SPIN "1: jmp 1b");
+
+static void send_and_run(int socket)
+{
+	struct vcpu vcpu;
+	struct vm vm;
+
+	make(&vm, &vcpu);
+	guest_load(&vcpu, &spins);
+	send_files(socket, (int[]) { vm.dev, vm.fd, vcpu.fd });
+	__vcpu_run(&vcpu);
+	_exit(1);
+}
+
+/* The VM then belongs to an address space that is no more. */
+TEST(files_outlive_the_process_that_made_them)
+{
+	struct vcpu vcpu;
+	int pair[2], fds[3], status;
+	struct vm vm;
+	pid_t pid;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (pid == 0)
+		send_and_run(pair[1]);
+	receive_files(pair[0], fds);
+	vm = (struct vm) { .dev = fds[0], .fd = fds[1], .ram = pages_alloc(4096) };
+	vcpu = (struct vcpu) { .vm = &vm, .fd = fds[2] };
+	EXPECT_EQ(0, child_sees(&vm, &vcpu));
+	EXPECT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, child_sees(&vm, &vcpu));
+	vcpu.run_size = fd_ioctl(vm.dev, KVM_GET_VCPU_MMAP_SIZE, 0, "KVM_GET_VCPU_MMAP_SIZE");
+	vcpu.run = mmap(NULL, vcpu.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu.fd, 0);
+	ASSERT_NE(MAP_FAILED, (void *)vcpu.run);
+	close(vm.fd);
+	EXPECT_EQ(-EIO, __vcpu_run(&vcpu));
+	close(vcpu.fd);
+	close(vm.dev);
+	memset(vcpu.run, 0x5a, vcpu.run_size);
+	EXPECT_EQ(0, munmap(vcpu.run, vcpu.run_size));
+}
+
+static const char *module_name(void)
+{
+	if (device_is_vmlet())
+		return "vmlet";
+	return host_is_amd() ? "kvm_amd" : "kvm_intel";
+}
+
+/* How often the module is in use. */
+static int module_users(void)
+{
+	char path[64];
+	int users = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module_name());
+	file = fopen(path, "re");
+	if (!file || fscanf(file, "%d", &users) != 1)
+		die("cannot read %s", path);
+	fclose(file);
+	return users;
+}
+
+/*
+ * In a message that nobody reads, in a socket that nothing but the message holds. The
+ * kernel finds such garbage when another socket goes, and has a worker free it.
+ */
+TEST(files_in_a_lost_message)
+{
+	int users = module_users(), other = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct vcpu vcpu;
+	struct vm vm;
+	int pair[2];
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	make(&vm, &vcpu);
+	send_files(pair[0], (int[]) { vm.fd, vcpu.fd, pair[1] });
+	vcpu_destroy(&vcpu);
+	vm_destroy(&vm);
+	close(pair[0]);
+	close(pair[1]);
+	EXPECT_LT(users, module_users());
+	close(other);
+	while (module_users() != users)
+		sched_yield();
+}
+
+/* Whatever is left of a VM holds the module. */
+TEST(module_stays_while_in_use)
+{
+	struct vcpu vcpu;
+	struct vm vm;
+
+	make(&vm, &vcpu);
+	for (int left = 4; left > 0; left--) {
+		EXPECT_EQ(-1, syscall(SYS_delete_module, module_name(), O_NONBLOCK));
+		EXPECT_EQ(EWOULDBLOCK, errno);
+		if (left > 1)
+			EXPECT_EQ(0, close(left == 4 ? vm.dev : left == 3 ? vm.fd : vcpu.fd));
+	}
+	EXPECT_EQ(0, vcpu.run->immediate_exit);
+	munmap(vcpu.run, vcpu.run_size);
 }
 
 TEST(files_are_closed_on_exec)

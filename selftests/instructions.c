@@ -36,6 +36,12 @@ GUEST_ROW(cr2_is_the_guests, LONG, "mov %rax, %cr2\n cpuid\n mov %cr2, %rax\n"
 	  "xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
 	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000 },
 	  .deviation.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2");
+GUEST_ROW(control_registers_with_caches_off, LONG,
+	  "mov %cr0, %rsi\n mov %rsi, %rdi\n or $0x40000000, %edi\n mov %rdi, %cr0\n"
+	  "mov %rax, %cr2\n mov %cr2, %rbx\n mov %cr3, %rcx\n mov %rcx, %cr3\n mov %cr4, %rdx\n mov %rdx, %cr4\n"
+	  "mov %cr0, %rdx\n xor %rdi, %rdx\n mov %rsi, %cr0\n xor %esi, %esi\n xor %edi, %edi",
+	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000, .rbx = 0x123456789000, .rcx = 0x3000 },
+	  .deviation.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2");
 GUEST_ROW(cr8_raise, LONG, "mov %rax, %cr8\n mov %cr8, %rbx",
 	  .in = { .rax = 9 }, .out = { .rax = 9, .rbx = 9 });
 GUEST_ROW(dr_round_trip, LONG,
@@ -56,6 +62,21 @@ GUEST_ROW(xsetbv_avx_or_sse, LONG,
 	  "mov %cr4, %rax\n or $0x40000, %eax\n mov %rax, %cr4\n"
 	  "mov $3, %eax\n xsetbv\n xor %eax, %eax\n xgetbv",
 	  .out = { .rax = 3 });
+/* Prefixes that mean nothing belong to the instruction all the same. */
+GUEST_ROW(prefixed_long, LONG,
+	  ".byte 0x2e\n wbinvd\n inc %rsi\n .byte 0x48\n cpuid\n inc %rsi\n"
+	  "mov $0x174, %ecx\n .byte 0x48\n rdmsr\n inc %rsi\n .byte 0x3e, 0x48\n wrmsr\n inc %rsi\n"
+	  "xor %eax, %eax\n xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
+	  .out = { .rsi = 4 });
+GUEST_ROW(prefixed_prot, PROT,
+	  ".byte 0x2e\n wbinvd\n inc %esi\n .byte 0x3e, 0x2e\n cpuid\n inc %esi\n"
+	  "mov $0x174, %ecx\n .byte 0x2e\n rdmsr\n inc %esi\n"
+	  "xor %eax, %eax\n xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
+	  .out = { .rsi = 3 });
+GUEST_ROW(prefixed_real, REAL,
+	  ".byte 0x2e\n wbinvd\n inc %si\n .byte 0x3e\n cpuid\n inc %si\n"
+	  "xor %eax, %eax\n xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
+	  .out = { .rsi = 2 });
 GUEST_ROW(far_jump_chain, LONG,
 	  "mov $100000, %ecx\n1: dec %ecx\n jnz 1b\n inc %rbx", .out = { .rbx = 1 });
 GUEST_ROW(cpuid_keeps_upper_halves_clear, LONG,
@@ -71,22 +92,33 @@ GUEST_ROW(ltr_lldt, LONG, "xor %eax, %eax\n lldt %ax\n sldt %ebx\n str %ecx",
 
 FIXTURE_ONE_VCPU(instruction)
 
-/* The vendor's own hypercall instruction, with a number that nobody has. */
+/* A number that nobody has. */
 GUEST_PROGRAM(hypercall_amd, LONG, "vmmcall\n inc %rbx\n hlt");
 GUEST_PROGRAM(hypercall_intel, LONG, "vmcall\n inc %rbx\n hlt");
 
-TEST_F(instruction, unknown_hypercall)
+static void expect_call(struct __test_metadata *_metadata, struct vcpu *vcpu, const struct guest_program *program)
 {
 	struct row_regs row = { .rax = 0x7777 };
 	struct kvm_regs regs;
 
-	guest_load(&self->vcpu, host_is_amd() ? &hypercall_amd : &hypercall_intel);
-	row_set_regs(&self->vcpu, &row);
-	run_to_halt(_metadata, &self->vcpu, LONG);
-	vcpu_get_regs(&self->vcpu, &regs);
+	guest_load(vcpu, program);
+	row_set_regs(vcpu, &row);
+	run_to_halt(_metadata, vcpu, LONG);
+	vcpu_get_regs(vcpu, &regs);
 	EXPECT_EQ(-1000l, (long)regs.rax);
 	EXPECT_EQ(1u, regs.rbx);
 	EXPECT_EQ(GUEST_CODE + 7, regs.rip);
+}
+
+TEST_F(instruction, unknown_hypercall)
+{
+	expect_call(_metadata, &self->vcpu, host_is_amd() ? &hypercall_amd : &hypercall_intel);
+}
+
+/* KVM writes the right instruction over it. */
+TEST_F(instruction, hypercall_of_the_other_vendor)
+{
+	expect_call(_metadata, &self->vcpu, host_is_amd() ? &hypercall_intel : &hypercall_amd);
 }
 
 /* From ring 3 a hypercall is refused, not performed. */
@@ -107,6 +139,29 @@ TEST_F(instruction, hypercall_from_ring_3)
 	run_to_trap(_metadata, &self->vcpu, LONG, UD_VECTOR, &trap);
 	vcpu_get_regs(&self->vcpu, &regs);
 	EXPECT_EQ(-1, (long)regs.rax);
+}
+
+/* No client needs x87 instructions on device memory. */
+GUEST_PROGRAM(user_flds, LONG,
+	      "push $0x2b\n push $0xf800\n push $2\n push $0x23\n"
+	      "lea 1f(%rip), %rax\n push %rax\n iretq\n1: flds 0xd0000");
+
+TEST_F(instruction, emulation_failure_in_ring_3)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 2 } };
+	struct kvm_run *run = self->vcpu.run;
+	struct guest_trap trap;
+
+	guest_load(&self->vcpu, &user_flds);
+	run_to_trap(_metadata, &self->vcpu, LONG, UD_VECTOR, &trap);
+	EXPECT_EQ(-EINVAL, __vm_enable_cap(&self->vm, &cap));
+	cap.args[0] = 1;
+	vm_enable_cap(&self->vm, &cap);
+	guest_load(&self->vcpu, &user_flds);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_INTERNAL_ERROR);
+	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, run->emulation_failure.suberror);
+	EXPECT_LE(3u, run->emulation_failure.ndata);
+	EXPECT_EQ(0xd9, run->emulation_failure.insn_bytes[0]);
 }
 
 /* A lowered CR8 is userspace's business: the interrupt controller is there. */

@@ -103,6 +103,26 @@ TEST_F(order, mmap_size_holds_run_data_and_ring)
 	EXPECT_EQ(0u, self->vcpu.run_size % 4096);
 }
 
+/* Later kernels' KVM has only the call that sets it. */
+TEST_F(order, mmu_pages_read_as_no_error)
+{
+	static const struct {
+		unsigned long set;
+		int get;
+	} rows[] = {
+		{ 64, 64 }, { 0x7fffffff, 0x7fffffff }, { 0xffffffff, 0x7fffffff }, { 0x1fffffff0, 0x7fffffff },
+		{ -1ul, 0x7fffffff },
+	};
+
+	if (__fd_ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES, 0) == -ENOTTY)
+		SKIP(return, "the device has no KVM_GET_NR_MMU_PAGES");
+	EXPECT_EQ(-EINVAL, __fd_ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, 63));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		EXPECT_EQ(0, __fd_ioctl(self->vm.fd, KVM_SET_NR_MMU_PAGES, rows[i].set));
+		EXPECT_EQ(rows[i].get, __fd_ioctl(self->vm.fd, KVM_GET_NR_MMU_PAGES, 0));
+	}
+}
+
 TEST_F(order, highest_vcpu_id)
 {
 	int max = __vm_check_extension(&self->vm, KVM_CAP_MAX_VCPU_ID);

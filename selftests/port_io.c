@@ -90,6 +90,37 @@ TEST_F(completion, rip_stays_on_in)
 	EXPECT_EQ(0x1234u, regs.rax);
 }
 
+GUEST_PROGRAM(out_then_in, LONG, "out %eax, %dx\n in %dx, %eax\n hlt");
+
+/* Not every client answers for every port: what was in the buffer must not come back. */
+TEST_F(completion, an_unanswered_read_is_0)
+{
+	struct row_regs row = { .rax = ONES, .rdx = 0x70 };
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, &out_then_in);
+	row_set_regs(&self->vcpu, &row);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(0u, regs.rax);
+}
+
+GUEST_PROGRAM(out_7e, LONG, "out %al, $0x7e\n hlt");
+
+/* There QEMU patches the code of a guest that has called it, by RIP behind the instruction. */
+TEST_F(completion, rip_is_behind_out_7e)
+{
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, &out_7e);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(GUEST_CODE + 2, regs.rip);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+}
+
 static void move_rip_at_io(struct vcpu *vcpu, const struct guest_program *program)
 {
 	struct kvm_regs regs;

@@ -16,6 +16,8 @@ GUEST_PROGRAM(loads_all, LONG,
 GUEST_PROGRAM(exits_inside, LONG,
 	      "1: xor %eax, %eax\n xor %ecx, %ecx\n cpuid\n dec %ebp\n jnz 1b\n hlt");
 
+GUEST_PROGRAM(halts, LONG, "hlt");
+
 FIXTURE_ONE_VCPU(registers)
 
 TEST_F(registers, set_is_what_the_guest_has)
@@ -93,6 +95,20 @@ TEST_F(registers, kept_through_exits)
 	EXPECT_EQ(before.rsi, after.rsi);
 	EXPECT_EQ(before.rdi, after.rdi);
 	EXPECT_EQ(0, memcmp(&before.r8, &after.r8, 8 * sizeof(u64)));
+}
+
+/* Whoever executes the instruction: a breakpoint on the next one would be missed. */
+TEST_F(registers, resume_flag_ends_with_an_instruction)
+{
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, &halts);
+	vcpu_get_regs(&self->vcpu, &regs);
+	regs.rflags |= RFLAGS_RF;
+	vcpu_set_regs(&self->vcpu, &regs);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(RFLAGS_FIXED, regs.rflags);
 }
 
 TEST_HARNESS_MAIN

@@ -228,4 +228,46 @@ TEST_F(segments, the_guests_own_loads_are_seen)
 	EXPECT_EQ(5u, sregs.cr8);
 }
 
+GUEST_PROGRAM(loads_64_bit_code, PROT, "ljmp $8, $0xa007\n hlt");
+
+/* Legacy mode does not look at CS.L of what it loads: what is told can be given back all the same. */
+TEST_F(segments, code_of_64_bits_in_legacy_mode)
+{
+	struct kvm_sregs sregs;
+
+	if (!device_is_vmlet())
+		SKIP(return, "stock KVM refuses what it tells");
+	guest_load(&self->vcpu, &loads_64_bit_code);
+	run_to_halt(_metadata, &self->vcpu, PROT);
+	vcpu_get_sregs(&self->vcpu, &sregs);
+	EXPECT_EQ(SEL_CODE64, sregs.cs.selector);
+	EXPECT_EQ(0, sregs.cs.l);
+	EXPECT_EQ(0, __vcpu_set_sregs(&self->vcpu, &sregs));
+}
+
+GUEST_PROGRAM(reads_efer, PROT, "mov $0xc0000080, %ecx\n rdmsr\n hlt");
+
+static const struct deviation lme_without_pae = {
+	.qemu = "the host does not come back from a guest with EFER.LME and without CR4.PAE",
+};
+
+/* A guest on its way to long mode, which asks for it first. */
+TEST_F(segments, long_mode_enabled_before_pae)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (!device_is_vmlet() && skip_here(_metadata, &lme_without_pae))
+		return;
+	guest_load(&self->vcpu, &reads_efer);
+	vcpu_get_sregs(&self->vcpu, &sregs);
+	sregs.efer |= EFER_LME;
+	vcpu_set_sregs(&self->vcpu, &sregs);
+	run_to_halt(_metadata, &self->vcpu, PROT);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(EFER_LME, regs.rax & (EFER_LME | EFER_LMA));
+	vcpu_get_sregs(&self->vcpu, &sregs);
+	EXPECT_EQ(EFER_LME, sregs.efer & (EFER_LME | EFER_LMA));
+}
+
 TEST_HARNESS_MAIN

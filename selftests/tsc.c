@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The time-stamp counter: its rate, its value, TSC_ADJUST, and who moves which. */
-#include "lib/harness.h"
+#include <x86intrin.h>
 
-#define MSR_TSC		0x10
-#define MSR_TSC_ADJUST	0x3b
+#include "lib/harness.h"
+#include "lib/machine.h"
+
 #define MSR_TSC_AUX	0xc0000103
 #define FAR		(1ull << 45)	/* much more than any run of this takes */
 
@@ -130,6 +131,114 @@ TEST_F(tsc, rdtscp_reads_the_guests_aux)
 	vcpu_get_regs(&self->vcpu, &regs);
 	EXPECT_EQ(0x1234abcdu, regs.rcx);
 	EXPECT_EQ(0x1234abcdu, vcpu_get_msr(&self->vcpu, MSR_TSC_AUX));
+}
+
+GUEST_PROGRAM(reads_twice, LONG,
+	      "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %rbx\n out %al, $0x10\n"
+	      "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n sub %rbx, %rax\n hlt");
+
+/* A stretch of time by the guest's counter, and by the host's from inside and outside. */
+struct stretch {
+	u64 guest, inner, outer;
+};
+
+static struct stretch measure(struct __test_metadata *_metadata, struct vcpu *vcpu)
+{
+	u64 begin = __rdtsc(), middle;
+	struct stretch stretch;
+	struct kvm_regs regs;
+
+	guest_load(vcpu, &reads_twice);
+	vcpu_run_until(vcpu, KVM_EXIT_IO);
+	middle = __rdtsc();
+	while (__rdtsc() - middle < 10000000)
+		;
+	stretch.inner = __rdtsc() - middle;
+	run_to_halt(_metadata, vcpu, LONG);
+	stretch.outer = __rdtsc() - begin;
+	vcpu_get_regs(vcpu, &regs);
+	stretch.guest = regs.rax;
+	return stretch;
+}
+
+TEST_F(tsc, scaled)
+{
+	struct stretch stretch;
+	u32 khz;
+
+	if (device_cap(KVM_CAP_TSC_CONTROL) <= 0)
+		SKIP(return, "the device has no KVM_CAP_TSC_CONTROL");
+	khz = __fd_ioctl(self->vcpu.fd, KVM_GET_TSC_KHZ, 0);
+	ASSERT_EQ(0, __fd_ioctl(self->vcpu.fd, KVM_SET_TSC_KHZ, khz / 2));
+	EXPECT_EQ((int)khz / 2, __fd_ioctl(self->vcpu.fd, KVM_GET_TSC_KHZ, 0));
+	stretch = measure(_metadata, &self->vcpu);
+	EXPECT_LT(stretch.inner / 2 * 99 / 100, stretch.guest);
+	EXPECT_GT(stretch.outer / 2 * 101 / 100, stretch.guest);
+}
+
+/* Without scaling a guest cannot have a slower counter than the host. */
+TEST_F(tsc, not_scaled)
+{
+	u32 khz = __fd_ioctl(self->vcpu.fd, KVM_GET_TSC_KHZ, 0);
+
+	if (device_cap(KVM_CAP_TSC_CONTROL) > 0)
+		SKIP(return, "the device has KVM_CAP_TSC_CONTROL");
+	EXPECT_EQ(-EINVAL, __fd_ioctl(self->vcpu.fd, KVM_SET_TSC_KHZ, khz / 2));
+}
+
+/* Userspace that resets all counters, one after the other, wants them in step. */
+TEST_F(tsc, written_alike_they_agree)
+{
+	struct vcpu second;
+	u64 last = 0;
+
+	vcpu_create(&self->vm, &second, 1);
+	ASSERT_EQ(1, __vcpu_set_msr(&self->vcpu, MSR_TSC, 0));
+	ASSERT_EQ(1, __vcpu_set_msr(&second, MSR_TSC, 0));
+	for (int i = 0; i < 20; i++) {
+		u64 value = vcpu_get_msr(i % 2 ? &second : &self->vcpu, MSR_TSC);
+
+		EXPECT_LT(last, value);
+		last = value;
+	}
+	EXPECT_GT(FAR, last);
+	vcpu_destroy(&second);
+}
+
+TEST_F(tsc, a_new_vcpu_joins_the_others)
+{
+	struct vcpu second;
+	u64 first, value;
+
+	ASSERT_EQ(1, __vcpu_set_msr(&self->vcpu, MSR_TSC, 0));
+	vcpu_create(&self->vm, &second, 1);
+	ASSERT_EQ(1, __vcpu_set_msr(&second, MSR_TSC, 0));
+	first = vcpu_get_msr(&self->vcpu, MSR_TSC);
+	value = vcpu_get_msr(&second, MSR_TSC);
+	EXPECT_LE(first, value);
+	EXPECT_GT(FAR, value);
+	vcpu_destroy(&second);
+}
+
+FIXTURE_MACHINE(deadline, KERNEL_IRQCHIP, 1)
+
+/* The deadline is there in its mode only, and userspace may save and restore it. */
+TEST_F(deadline, saved_and_restored)
+{
+	struct vcpu *vcpu = &self->m.vcpu[0];
+	struct kvm_lapic_state state;
+
+	SKIP_WITHOUT_CAP(KVM_CAP_TSC_DEADLINE_TIMER);
+	ASSERT_EQ(1, __vcpu_set_msr(vcpu, MSR_TSC_DEADLINE, FAR));
+	EXPECT_EQ(0u, vcpu_get_msr(vcpu, MSR_TSC_DEADLINE));
+	vcpu_get_lapic(vcpu, &state);
+	lapic_set_reg(&state, APIC_SVR, 0x1ff);
+	lapic_set_reg(&state, APIC_LVTT, LVT_DEADLINE | 0x61);
+	vcpu_set_lapic(vcpu, &state);
+	ASSERT_EQ(1, __vcpu_set_msr(vcpu, MSR_TSC_DEADLINE, FAR));
+	EXPECT_EQ(FAR, vcpu_get_msr(vcpu, MSR_TSC_DEADLINE));
+	ASSERT_EQ(1, __vcpu_set_msr(vcpu, MSR_TSC_DEADLINE, 0));
+	EXPECT_EQ(0u, vcpu_get_msr(vcpu, MSR_TSC_DEADLINE));
 }
 
 TEST_HARNESS_MAIN

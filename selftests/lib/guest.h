@@ -61,6 +61,7 @@
 #define RFLAGS_TF	(1ul << 8)
 #define RFLAGS_IF	(1ul << 9)
 #define RFLAGS_DF	(1ul << 10)
+#define RFLAGS_RF	(1ul << 16)
 
 #define PTE_P		(1ul << 0)
 #define PTE_W		(1ul << 1)

@@ -76,6 +76,8 @@ const char *deviation_here(const struct deviation *deviation)
 		return deviation->qemu;
 	if (deviation->bochs_amd && host_is_amd() && host_is_bochs())
 		return deviation->bochs_amd;
+	if (deviation->bochs_intel && !host_is_amd() && host_is_bochs())
+		return deviation->bochs_intel;
 	return NULL;
 }
 
@@ -126,6 +128,33 @@ int fd_ioctl(int fd, unsigned long cmd, unsigned long arg, const char *name)
 	if (ret < 0)
 		die("%s: %s", name, strerror(-ret));
 	return ret;
+}
+
+static void read_stats(int stats, void *to, size_t len, off_t at)
+{
+	if (pread(stats, to, len, at) != (ssize_t)len)
+		die("%zu bytes at %ld of the statistics: %s", len, (long)at, strerror(errno));
+}
+
+u64 fd_stat(int fd, const char *name)
+{
+	int stats = fd_ioctl(fd, KVM_GET_STATS_FD, 0, "KVM_GET_STATS_FD");
+	union { struct kvm_stats_desc desc; char space[256]; } one;
+	struct kvm_stats_header header;
+	u64 value;
+
+	read_stats(stats, &header, sizeof(header), 0);
+	for (u32 i = 0; i < header.num_desc; i++) {
+		size_t size = sizeof(one.desc) + header.name_size;
+
+		read_stats(stats, &one, size, header.desc_offset + i * size);
+		if (strcmp(one.desc.name, name))
+			continue;
+		read_stats(stats, &value, sizeof(value), header.data_offset + one.desc.offset);
+		close(stats);
+		return value;
+	}
+	die("no statistics called %s", name);
 }
 
 void *pages_alloc(size_t size)

@@ -49,9 +49,13 @@ bool host_is_amd(void);
 struct deviation {
 	const char *qemu;
 	const char *bochs_amd;
+	const char *bochs_intel;
 };
 
 #define BOCHS_STEPS "Bochs' AMD-V carries a single step over #VMEXIT into the host, and panics"
+
+#define BOCHS_SOFT "Bochs' AMD-V delivers injected software interrupts wrongly"
+#define AMD_V86 "the emulator's AMD-V crashes at an exit from virtual-8086 mode"
 
 /* The reason to skip here, or NULL: this CPU can show it. */
 const char *deviation_here(const struct deviation *deviation);
@@ -60,6 +64,9 @@ const char *exit_name(u32 reason);
 int dev_open(void);
 int __fd_ioctl(int fd, unsigned long cmd, unsigned long arg);
 int fd_ioctl(int fd, unsigned long cmd, unsigned long arg, const char *name);
+
+/* The number with that name among the statistics of a VM or vCPU. */
+u64 fd_stat(int fd, const char *name);
 
 /* A VM without memory; with RAM_SIZE bytes of it; and its end. */
 void vm_create_bare(struct vm *vm);
@@ -104,6 +111,7 @@ static inline void object##_##name(struct object *o, type *arg)		\
 	fd_ioctl(o->fd, cmd, (unsigned long)arg, #cmd);			\
 }
 
+OBJECT_IOCTL(vm, enable_cap, KVM_ENABLE_CAP, struct kvm_enable_cap)
 OBJECT_IOCTL(vcpu, get_regs, KVM_GET_REGS, struct kvm_regs)
 OBJECT_IOCTL(vcpu, set_regs, KVM_SET_REGS, struct kvm_regs)
 OBJECT_IOCTL(vcpu, get_sregs, KVM_GET_SREGS, struct kvm_sregs)
@@ -120,6 +128,7 @@ OBJECT_IOCTL(vcpu, get_cpuid2, KVM_GET_CPUID2, struct kvm_cpuid2)
 OBJECT_IOCTL(vcpu, set_cpuid2, KVM_SET_CPUID2, struct kvm_cpuid2)
 OBJECT_IOCTL(vcpu, get_debugregs, KVM_GET_DEBUGREGS, struct kvm_debugregs)
 OBJECT_IOCTL(vcpu, set_debugregs, KVM_SET_DEBUGREGS, struct kvm_debugregs)
+OBJECT_IOCTL(vcpu, set_guest_debug, KVM_SET_GUEST_DEBUG, struct kvm_guest_debug)
 OBJECT_IOCTL(vcpu, get_events, KVM_GET_VCPU_EVENTS, struct kvm_vcpu_events)
 OBJECT_IOCTL(vcpu, set_events, KVM_SET_VCPU_EVENTS, struct kvm_vcpu_events)
 OBJECT_IOCTL(vcpu, get_mp_state, KVM_GET_MP_STATE, struct kvm_mp_state)

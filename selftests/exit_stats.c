@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The statistics of a vCPU that userspace maps: read-only, and they count what happened and how long it took. Of vmlet only. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <x86intrin.h>
+
+#include "lib/harness.h"
+#include "../uapi/vmlet.h"
+
+#define ROUNDS 20
+
+FIXTURE(page) {
+	struct vm vm;
+	struct vcpu vcpu;
+	const struct vmlet_stats *stats;
+	size_t size;
+};
+FIXTURE_SETUP(page)
+{
+	if (!device_is_vmlet())
+		SKIP(return, "of vmlet only");
+	vm_create(&self->vm);
+	vcpu_create(&self->vm, &self->vcpu, 0);
+	self->stats = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, self->vcpu.fd, VMLET_STATS_OFFSET);
+	ASSERT_NE(MAP_FAILED, self->stats);
+	self->size = self->stats->size;
+	ASSERT_EQ(0, munmap((void *)self->stats, getpagesize()));
+	self->stats = mmap(NULL, self->size, PROT_READ, MAP_SHARED, self->vcpu.fd, VMLET_STATS_OFFSET);
+	ASSERT_NE(MAP_FAILED, self->stats);
+}
+FIXTURE_TEARDOWN(page)
+{
+	munmap((void *)self->stats, self->size);
+	vcpu_destroy(&self->vcpu);
+	vm_destroy(&self->vm);
+}
+
+static bool no_times(const struct vmlet_stats *stats)
+{
+	return !(stats->flags & VMLET_STATS_TIMES);
+}
+
+static const struct vmlet_exit_stats *exit_at(const struct vmlet_stats *stats, u32 index)
+{
+	return (void *)((u8 *)stats + stats->exit_offset + index * stats->exit_size);
+}
+
+static const struct vmlet_exit_stats *exit_of(const struct vmlet_stats *stats, const char *name)
+{
+	for (u32 i = 0; i < stats->exits; i++)
+		if (!strcmp(exit_at(stats, i)->name, name))
+			return exit_at(stats, i);
+	die("no exits called %s", name);
+}
+
+static u64 times(const struct vmlet_exit_stats *exit, enum vmlet_time what)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < VMLET_TIME_BUCKETS; i++)
+		sum += exit->histogram[what][i];
+	return sum;
+}
+
+TEST_F(page, describes_itself)
+{
+	const struct vmlet_stats *stats = self->stats;
+
+	EXPECT_EQ(VMLET_STATS_VERSION, stats->version);
+	EXPECT_LE(sizeof(*stats), stats->exit_offset);
+	EXPECT_EQ(0u, stats->exit_offset % 8);
+	EXPECT_LE(sizeof(struct vmlet_exit_stats), stats->exit_size);
+	EXPECT_EQ(stats->size, stats->exit_offset + stats->exits * stats->exit_size);
+	EXPECT_LT(0u, stats->tsc_khz);
+	for (u32 i = 0; i < stats->exits; i++) {
+		const struct vmlet_exit_stats *exit = exit_at(stats, i);
+
+		EXPECT_GT(sizeof(exit->name), strnlen(exit->name, sizeof(exit->name)));
+		EXPECT_LT(0u, strlen(exit->name));
+		EXPECT_EQ(exit, exit_of(stats, exit->name));
+		EXPECT_EQ(0u, exit->count);
+		EXPECT_EQ(0u, times(exit, VMLET_TIME_GUEST));
+	}
+}
+
+static sigjmp_buf after_fault;
+
+static void leave(int sig)
+{
+	siglongjmp(after_fault, sig);
+}
+
+/* The signal that reading there gets, or 0. */
+static int touch(const volatile u8 *at)
+{
+	struct sigaction action = { .sa_handler = leave }, old;
+	int sig;
+
+	sigaction(SIGBUS, &action, &old);
+	sig = sigsetjmp(after_fault, 1);
+	if (!sig)
+		(void)*at;
+	sigaction(SIGBUS, &old, NULL);
+	return sig;
+}
+
+TEST_F(page, read_only)
+{
+	size_t page = getpagesize(), end = (self->size + page - 1) / page * page;
+	int fd = self->vcpu.fd;
+	u8 *map;
+
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, VMLET_STATS_OFFSET));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, page, PROT_WRITE, MAP_PRIVATE, fd, VMLET_STATS_OFFSET));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(-1, mprotect((void *)self->stats, self->size, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(EACCES, errno);
+	/* Behind the run page's, where all may be written. */
+	map = mmap(NULL, VMLET_STATS_OFFSET + page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_EQ(0, touch(map));
+	EXPECT_EQ(SIGBUS, touch(map + VMLET_STATS_OFFSET - page));
+	EXPECT_EQ(SIGBUS, touch(map + VMLET_STATS_OFFSET));
+	EXPECT_EQ(0, munmap(map, VMLET_STATS_OFFSET + page));
+	map = mmap(NULL, end + page, PROT_READ, MAP_SHARED, fd, VMLET_STATS_OFFSET);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_EQ(0, touch(map + end - 1));
+	EXPECT_EQ(SIGBUS, touch(map + end));
+	EXPECT_EQ(0, munmap(map, end + page));
+}
+
+/* Who has mapped them reads them when the files are closed. */
+TEST_F(page, outlives_the_files)
+{
+	struct vm vm;
+	struct vcpu vcpu;
+	const struct vmlet_stats *stats;
+
+	vm_create(&vm);
+	vcpu_create(&vm, &vcpu, 0);
+	stats = mmap(NULL, self->size, PROT_READ, MAP_SHARED, vcpu.fd, VMLET_STATS_OFFSET);
+	ASSERT_NE(MAP_FAILED, stats);
+	vcpu_destroy(&vcpu);
+	vm_destroy(&vm);
+	EXPECT_EQ(self->size, stats->size);
+	EXPECT_EQ(0, munmap((void *)stats, self->size));
+}
+
+GUEST_PROGRAM(exits, LONG, "mov $20, %ebx\n 1: xor %eax, %eax\n cpuid\n mov $20, %ebx\n dec %esi\n jnz 1b\n"
+	      "1: out %al, $0x10\n dec %edi\n jnz 1b\n hlt");
+
+static void load(struct vcpu *vcpu, u64 cpuids, u64 outs)
+{
+	struct row_regs regs = { .rsi = cpuids, .rdi = outs };
+
+	guest_load(vcpu, &exits);
+	row_set_regs(vcpu, &regs);
+}
+
+/* The sum of times is between what the buckets say at least and at most. */
+static void expect_in_buckets(struct __test_metadata *_metadata, const struct vmlet_exit_stats *exit, enum vmlet_time what)
+{
+	u64 least = 0, most = 0;
+
+	EXPECT_EQ(0u, exit->histogram[what][0]);
+	for (u32 i = 1; i < VMLET_TIME_BUCKETS - 1; i++) {
+		least += exit->histogram[what][i] * (i == 1 ? 0 : 1ull << (i - 1));
+		most += exit->histogram[what][i] * ((1ull << i) - 1);
+	}
+	EXPECT_LE(least, exit->time[what]);
+	EXPECT_GE(most, exit->time[what]);
+}
+
+TEST_F(page, counts_each_exit_and_its_times)
+{
+	const struct vmlet_exit_stats *cpuid = exit_of(self->stats, "cpuid"), *io = exit_of(self->stats, "io");
+	const struct vmlet_exit_stats *hlt = exit_of(self->stats, "hlt");
+	u64 start = __rdtsc(), sum = 0, elapsed;
+
+	if (no_times(self->stats))
+		SKIP(return, "the module was loaded with exit_times=0");
+	load(&self->vcpu, ROUNDS, ROUNDS);
+	for (u32 i = 1; i <= ROUNDS; i++) {
+		vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+		EXPECT_EQ(ROUNDS, cpuid->count);
+		EXPECT_EQ(i, io->count);
+		/* The last one's is told at the next entry, and when userspace comes back. */
+		EXPECT_EQ(i, times(io, VMLET_TIME_GUEST));
+		EXPECT_EQ(i - 1, times(io, VMLET_TIME_KERNEL));
+		EXPECT_EQ(i - 1, times(io, VMLET_TIME_USER));
+	}
+	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
+	elapsed = __rdtsc() - start;
+	EXPECT_EQ(1u, hlt->count);
+	EXPECT_EQ(1u, times(hlt, VMLET_TIME_GUEST));
+	EXPECT_EQ(0u, times(hlt, VMLET_TIME_KERNEL));
+	EXPECT_EQ(ROUNDS, times(io, VMLET_TIME_USER));
+	EXPECT_EQ(ROUNDS, times(cpuid, VMLET_TIME_GUEST));
+	EXPECT_EQ(ROUNDS, times(cpuid, VMLET_TIME_KERNEL));
+	EXPECT_EQ(0u, times(cpuid, VMLET_TIME_USER));
+	EXPECT_EQ(0u, cpuid->time[VMLET_TIME_USER]);
+	for (u32 i = 0; i < self->stats->exits; i++) {
+		const struct vmlet_exit_stats *exit = exit_at(self->stats, i);
+
+		for (u32 what = 0; what < VMLET_TIMES; what++) {
+			expect_in_buckets(_metadata, exit, what);
+			sum += exit->time[what];
+		}
+		EXPECT_EQ(0u, exit->sequence % 2);
+	}
+	EXPECT_LT(0u, sum);
+	EXPECT_GE(elapsed, sum);
+}
+
+TEST_F(page, time_of_userspace)
+{
+	const struct vmlet_exit_stats *io = exit_of(self->stats, "io");
+	u64 before, slept;
+
+	if (no_times(self->stats))
+		SKIP(return, "the module was loaded with exit_times=0");
+	load(&self->vcpu, 1, 2);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	before = __rdtsc();
+	usleep(20000);
+	slept = __rdtsc() - before;
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_LE(slept, io->time[VMLET_TIME_USER]);
+	EXPECT_GE(__rdtsc() - before + slept, io->time[VMLET_TIME_USER]);
+	EXPECT_GT(slept, io->time[VMLET_TIME_KERNEL]);
+	/* 20 ms, which tsc_khz makes comparable. */
+	EXPECT_LE(19ull * self->stats->tsc_khz, slept);
+}
+
+struct reader {
+	const struct vmlet_exit_stats *exit;
+	bool stop;
+	u64 copies, wrong;
+};
+
+/* In a copy of one moment there are as many times as exits. */
+static void *read_always(void *arg)
+{
+	struct reader *reader = arg;
+	struct vmlet_exit_stats copy;
+	u64 sequence;
+
+	while (!__atomic_load_n(&reader->stop, __ATOMIC_ACQUIRE)) {
+		sequence = __atomic_load_n(&reader->exit->sequence, __ATOMIC_ACQUIRE);
+		copy = *(volatile const struct vmlet_exit_stats *)reader->exit;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (sequence % 2 || sequence != __atomic_load_n(&reader->exit->sequence, __ATOMIC_RELAXED))
+			continue;
+		reader->copies++;
+		reader->wrong += copy.count != times(&copy, VMLET_TIME_GUEST);
+		/* The last one's may be told later, if the host has taken the CPU. */
+		reader->wrong += copy.count - times(&copy, VMLET_TIME_KERNEL) > 1;
+	}
+	return NULL;
+}
+
+TEST_F(page, copies_of_one_moment)
+{
+	struct reader reader = { .exit = exit_of(self->stats, "cpuid") };
+	pthread_t thread;
+
+	if (no_times(self->stats))
+		SKIP(return, "the module was loaded with exit_times=0");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_always, &reader));
+	for (u32 i = 0; i < 10; i++) {
+		load(&self->vcpu, 2000, 1);
+		vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+		usleep(1000);
+	}
+	__atomic_store_n(&reader.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(20000u, reader.exit->count);
+	EXPECT_LT(0u, reader.copies);
+	EXPECT_EQ(0u, reader.wrong);
+}
+
+TEST_HARNESS_MAIN
