@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 
 #include "lib/harness.h"
+#include "lib/genl.h"
+#include "../uapi/vmlet_netlink.h"
 
 #define CGROUP	"/sys/fs/cgroup/"
 #define GROUP	CGROUP "vmlet-selftest/"
@@ -172,12 +174,30 @@ static void exceed(const struct cost *cost)
 		die("at the limit: %s", strerror(-ret));
 }
 
-/* Either the call fails, or its process is killed. */
+static void note_pressure(const struct genl_message *message, void *data)
+{
+	*(bool *)data |= message->cmd == VMLET_CMD_MEMORY_PRESSURE_NTF;
+}
+
+/* Either the call fails, or its process is killed. vmlet tells of it in any case. */
 TEST_F(cgroup, ends_at_its_limit)
 {
-	int status = in_cgroup(exceed, &variant->cost);
+	bool listens = device_is_vmlet() && !geteuid(), told = false;
+	struct genl genl;
+	int status;
 
+	if (listens) {
+		genl_open(&genl, VMLET_GENL_NAME, VMLET_GENL_EVENTS);
+		ASSERT_EQ(0, __genl_join(&genl));
+	}
+	status = in_cgroup(exceed, &variant->cost);
 	EXPECT_TRUE(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+	if (!listens)
+		return;
+	while (!__genl_next(&genl, note_pressure, &told))
+		;
+	EXPECT_TRUE(told);
+	genl_close(&genl);
 }
 
 /* New records of the kernel's log. */

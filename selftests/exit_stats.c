@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 #include <sys/mman.h>
 #include <x86intrin.h>
@@ -76,6 +77,11 @@ TEST_F(page, describes_itself)
 	EXPECT_LE(sizeof(struct vmlet_exit_stats), stats->exit_size);
 	EXPECT_EQ(stats->size, stats->exit_offset + stats->exits * stats->exit_size);
 	EXPECT_LT(0u, stats->tsc_khz);
+	EXPECT_LE(16u, stats->records);
+	EXPECT_LE(sizeof(struct vmlet_exit_record), stats->record_size);
+	EXPECT_GE(stats->exit_offset, stats->record_offset + stats->records * stats->record_size);
+	EXPECT_EQ(0u, stats->recorded);
+	EXPECT_EQ(0u, stats->entry_failure.count);
 	for (u32 i = 0; i < stats->exits; i++) {
 		const struct vmlet_exit_stats *exit = exit_at(stats, i);
 
@@ -235,6 +241,99 @@ TEST_F(page, time_of_userspace)
 	EXPECT_GT(slept, io->time[VMLET_TIME_KERNEL]);
 	/* 20 ms, which tsc_khz makes comparable. */
 	EXPECT_LE(19ull * self->stats->tsc_khz, slept);
+}
+
+/* What it was, or NULL: it cannot be set. */
+static const char *set_records(const char *value)
+{
+	static const char path[] = "/sys/module/vmlet/parameters/exit_records";
+	static char old[2][16];
+	static int turn;
+	char *was = old[turn++ % 2];
+	FILE *file = fopen(path, "r+");
+
+	if (!file || !fgets(was, sizeof(old[0]), file))
+		return NULL;
+	rewind(file);
+	fputs(value, file);
+	return fclose(file) ? NULL : was;
+}
+
+static const struct vmlet_exit_record *record_at(const struct vmlet_stats *stats, u64 number)
+{
+	return (void *)((u8 *)stats + stats->record_offset + number % stats->records * stats->record_size);
+}
+
+GUEST_PROGRAM(recorded, LONG, "mov $0x40000000, %eax\n mov $3, %ecx\n cpuid\n"
+	      "mov $0x277, %ecx\n mov $0x70406, %eax\n mov $0x70406, %edx\n wrmsr\n out %ax, $0x23\n in $0x24, %al\n hlt");
+
+/* The host's interrupts, and nested faults, may be between them. */
+TEST_F(page, the_last_exits)
+{
+	static const struct { const char *name; u64 info, data; } rows[] = {
+		{ "cpuid", 0x40000000, 3 },
+		{ "wrmsr", 0x277, 0x70406ull << 32 | 0x70406 },
+		{ "io", 0x23, 2 },
+		{ "io", 0x24, 0x80 | 1 },
+		{ "hlt", 0, 0 },
+	};
+	const struct vmlet_stats *stats = self->stats;
+	const char *before = set_records("1");
+	struct kvm_regs regs;
+	size_t row = 0;
+	u64 last = 0;
+
+	if (!before)
+		SKIP(return, "the parameter can be set by root only");
+	guest_load(&self->vcpu, &recorded);
+	vcpu_get_regs(&self->vcpu, &regs);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
+	EXPECT_LE(ARRAY_SIZE(rows), stats->recorded);
+	for (u64 i = stats->recorded > stats->records ? stats->recorded - stats->records : 0; i < stats->recorded; i++) {
+		const struct vmlet_exit_record *record = record_at(stats, i);
+
+		ASSERT_GT(stats->exits, record->reason);
+		EXPECT_LE(last, record->exit);
+		EXPECT_LE(record->entry, record->exit);
+		if (!no_times(stats))
+			EXPECT_LE(last, record->entry);
+		last = record->exit;
+		if (row == ARRAY_SIZE(rows) || strcmp(rows[row].name, exit_at(stats, record->reason)->name))
+			continue;
+		EXPECT_EQ(rows[row].info, record->info) TH_LOG("%s", rows[row].name);
+		EXPECT_EQ(rows[row].data, record->data) TH_LOG("%s", rows[row].name);
+		EXPECT_LE(regs.rip, record->rip);
+		EXPECT_GE(regs.rip + 64, record->rip);
+		row++;
+	}
+	EXPECT_EQ(ARRAY_SIZE(rows), row);
+
+	/* Nothing is while it is off. */
+	last = stats->recorded;
+	EXPECT_NE(NULL, set_records("0"));
+	guest_load(&self->vcpu, &recorded);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_EQ(last, stats->recorded);
+	EXPECT_NE(NULL, set_records(before));
+}
+
+/* More than there is room for: the last ones are there. */
+TEST_F(page, only_the_last_exits)
+{
+	const struct vmlet_stats *stats = self->stats;
+	const char *before = set_records("1");
+
+	if (!before)
+		SKIP(return, "the parameter can be set by root only");
+	load(&self->vcpu, 40, 1);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_LE(41u, stats->recorded);
+	EXPECT_STREQ("io", exit_at(stats, record_at(stats, stats->recorded - 1)->reason)->name);
+	for (u32 i = 1; i < stats->records; i++)
+		EXPECT_LE(record_at(stats, stats->recorded + i - 1)->exit, record_at(stats, stats->recorded + i)->exit);
+	EXPECT_NE(NULL, set_records(before));
 }
 
 struct reader {

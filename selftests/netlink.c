@@ -606,9 +606,10 @@ TEST_F(netlink, bad_commands)
 
 struct event {
 	u8 cmd;
-	u64 vm, hw_reason;
+	u64 vm, hw_reason, value;
 	u32 pid, vcpu, suberror, lost;
 	bool has_vcpu;
+	char field[32];
 };
 
 static void take_event(const struct genl_message *message, void *data)
@@ -628,6 +629,10 @@ static void take_event(const struct genl_message *message, void *data)
 		event->vcpu = genl_u32(message, VMLET_A_EVENT_VCPU_ID);
 	if (event->cmd == VMLET_CMD_ENTRY_FAILED_NTF)
 		event->hw_reason = genl_u64(message, VMLET_A_EVENT_HW_REASON);
+	if (message->attr[VMLET_A_EVENT_CHECK]) {
+		snprintf(event->field, sizeof(event->field), "%s", genl_string(message, VMLET_A_EVENT_FIELD));
+		event->value = genl_u64(message, VMLET_A_EVENT_VALUE);
+	}
 	if (event->cmd == VMLET_CMD_INTERNAL_ERROR_NTF)
 		event->suberror = genl_u32(message, VMLET_A_EVENT_SUBERROR);
 	if (message->attr[VMLET_A_EVENT_LOST])
@@ -718,6 +723,125 @@ TEST_F(netlink, failures_are_limited)
 	vm_destroy(&vm);
 }
 
+struct stats_row {
+	u64 id, cpuid, io;
+	u32 vcpus;
+};
+
+struct stats {
+	unsigned int count;
+	struct stats_row row[2 * MANY];
+};
+
+static void take_exit(struct stats_row *row, const struct nlattr *nest)
+{
+	struct genl_message exit;
+	u64 count;
+
+	genl_nested(&exit, nest);
+	count = genl_u64(&exit, VMLET_A_EXIT_COUNT);
+	if (!count)
+		die("a reason that there was not");
+	if (!strcmp(genl_string(&exit, VMLET_A_EXIT_NAME), "cpuid"))
+		row->cpuid = count;
+	else if (!strcmp(genl_string(&exit, VMLET_A_EXIT_NAME), "io"))
+		row->io = count;
+}
+
+static void take_stats(const struct genl_message *message, void *data)
+{
+	struct stats *stats = data;
+	struct stats_row *row = &stats->row[stats->count++];
+
+	if (message->cmd != VMLET_CMD_STATS_GET || stats->count > ARRAY_SIZE(stats->row))
+		die("message %u of command %u", stats->count, message->cmd);
+	*row = (struct stats_row) {
+		.id = genl_u64(message, VMLET_A_STATS_VM_ID),
+		.vcpus = genl_u32(message, VMLET_A_STATS_VCPUS),
+	};
+	for (const struct nlattr *nest = NULL; (nest = genl_each(message, VMLET_A_STATS_EXIT, nest)); )
+		take_exit(row, nest);
+}
+
+static void stats_get(struct genl *genl, u64 only, struct stats *stats)
+{
+	struct genl_request request;
+	int ret;
+
+	do {
+		stats->count = 0;
+		genl_begin(genl, &request, VMLET_CMD_STATS_GET, NLM_F_DUMP);
+		if (only)
+			genl_put_u64(&request, VMLET_A_STATS_VM_ID, only);
+		ret = __genl_talk(genl, &request, take_stats, stats);
+	} while (ret == -EAGAIN);
+	if (ret)
+		die("STATS_GET: %s: %s", strerror(-ret), genl->text);
+}
+
+/* CPUID @rdi times, then OUT. */
+GUEST_PROGRAM(counts, LONG, "1: xor %eax, %eax\n cpuid\n dec %edi\n jnz 1b\n out %al, $0x10\n hlt");
+
+static void run_counts(struct vcpu *vcpu, u64 cpuids)
+{
+	struct row_regs regs = { .rdi = cpuids };
+
+	guest_load(vcpu, &counts);
+	row_set_regs(vcpu, &regs);
+	vcpu_run_until(vcpu, KVM_EXIT_IO);
+}
+
+TEST_F(netlink, statistics)
+{
+	struct genl *genl = &self->genl;
+	static struct stats before, after;
+	struct vcpu vcpu[2];
+	struct vms vms;
+	struct vm vm;
+	u64 id;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	stats_get(genl, 0, &before);
+	ASSERT_EQ(1u, before.count);
+	EXPECT_EQ(0u, before.row[0].id);
+	EXPECT_EQ(0u, before.row[0].vcpus);
+
+	vm_create(&vm);
+	for (int i = 0; i < 2; i++) {
+		vcpu_create(&vm, &vcpu[i], i);
+		run_counts(&vcpu[i], 10 + i);
+	}
+	vms_get(genl, 0, &vms);
+	ASSERT_EQ(1u, vms.count);
+	id = vms.row[0].id;
+	stats_get(genl, 0, &after);
+	ASSERT_EQ(2u, after.count);
+	EXPECT_EQ(id, after.row[1].id);
+	for (int i = 0; i < 2; i++) {
+		u64 old = i ? 0 : before.row[0].cpuid, old_io = i ? 0 : before.row[0].io;
+
+		EXPECT_EQ(2u, after.row[i].vcpus);
+		EXPECT_EQ(21u, after.row[i].cpuid - old);
+		EXPECT_EQ(2u, after.row[i].io - old_io);
+	}
+	stats_get(genl, id, &after);
+	ASSERT_EQ(1u, after.count);
+	EXPECT_EQ(21u, after.row[0].cpuid);
+	stats_get(genl, id + 1, &after);
+	EXPECT_EQ(0u, after.count);
+
+	/* What has gone stays in the sum. */
+	for (int i = 0; i < 2; i++)
+		vcpu_destroy(&vcpu[i]);
+	vm_destroy(&vm);
+	do
+		stats_get(genl, 0, &after);
+	while (after.count > 1);	/* its file may be closed late */
+	EXPECT_EQ(21u, after.row[0].cpuid - before.row[0].cpuid);
+	EXPECT_EQ(0u, after.row[0].vcpus);
+}
+
 static const struct deviation hangs = {
 	.bochs_amd = "Bochs hangs after a VMRUN that fails",
 };
@@ -744,6 +868,8 @@ TEST_F(netlink, entry_that_fails)
 	expect_event(_metadata, &self->genl, VMLET_CMD_ENTRY_FAILED_NTF, &event);
 	EXPECT_EQ(0u, event.vcpu);
 	EXPECT_EQ(vcpu.run->fail_entry.hardware_entry_failure_reason, event.hw_reason);
+	EXPECT_STREQ("CS access rights", event.field);
+	EXPECT_NE(0u, event.value);
 	vcpu_destroy(&vcpu);
 	vm_destroy(&vm);
 }

@@ -49,6 +49,47 @@ struct vmlet_exit_stats {
 	__u64 histogram[VMLET_TIMES][VMLET_TIME_BUCKETS];
 };
 
+/* How many of the last exits are kept. */
+#define VMLET_RECORDS		16
+
+/**
+ * struct vmlet_exit_record - one exit
+ * @entry: when the guest had been entered before it, in ticks of the host's TSC. Not without VMLET_STATS_TIMES
+ * @exit: when it was, likewise
+ * @rip: of the guest, at the exit
+ * @info: nested_fault: GPA; io, io_string: port; rdmsr, wrmsr: ECX; cpuid, hypercall: EAX or RAX; cr_*, dr_*: register's number;
+ *	exception: vector; otherwise 0
+ * @data: nested_fault: access, 1 read, 2 write, 4 execute; io: size in bytes, 0x80 with it: IN; wrmsr: value; cpuid: ECX;
+ *	exception: error code; otherwise 0
+ * @hw_reason: the hardware's number for it
+ * @reason: index of its struct vmlet_exit_stats, which has the name
+ */
+struct vmlet_exit_record {
+	__u64 entry;
+	__u64 exit;
+	__u64 rip;
+	__u64 info;
+	__u64 data;
+	__u32 hw_reason;
+	__u32 reason;
+};
+
+/**
+ * struct vmlet_entry_failure - why the hardware refused to enter the guest, the last time it did
+ * @count: how often it has been so, all reasons together
+ * @hw_reason: kvm_run.fail_entry.hardware_entry_failure_reason
+ * @value: what is in the field
+ * @field: the field of the guest's state whose check failed, by name; empty: no rule that is known here is broken
+ * @check: what is wrong with it. Both end with a zero byte
+ */
+struct vmlet_entry_failure {
+	__u64 count;
+	__u64 hw_reason;
+	__u64 value;
+	char field[32];
+	char check[64];
+};
+
 /**
  * struct vmlet_stats - the statistics of a vCPU
  * @version: VMLET_STATS_VERSION
@@ -70,6 +111,14 @@ struct vmlet_exit_stats {
  * @halt_attempted_poll: halts that began with polling
  * @halt_successful_poll: halts that polling ended
  * @halt_wakeup: halts that ended with a wake-up
+ * @record_offset: of the first struct vmlet_exit_record, in bytes
+ * @record_size: of one, in bytes; later versions may append to it
+ * @records: how many there are, one after the other
+ * @reserved2: 0
+ * @recorded: exits that were recorded, while the tunable exit_records was on. The last one is in place (@recorded - 1) % @records.
+ *	A copy of the one in place n % @records is of one moment if @recorded was n + 1 behind it
+ * @entry_failure: the last one; @entry_failure.count is 0 before the first
+ * @record: the records, for those built with this version
  */
 struct vmlet_stats {
 	__u32 version;
@@ -91,6 +140,13 @@ struct vmlet_stats {
 	__u64 halt_attempted_poll;
 	__u64 halt_successful_poll;
 	__u64 halt_wakeup;
+	__u32 record_offset;
+	__u32 record_size;
+	__u32 records;
+	__u32 reserved2;
+	__u64 recorded;
+	struct vmlet_entry_failure entry_failure;
+	struct vmlet_exit_record record[VMLET_RECORDS];
 	struct vmlet_exit_stats exit[];
 };
 

@@ -22,23 +22,30 @@
  * @VMLET_CMD_VM_GET: dump, a message a VM, by ID: enum vmlet_attr_vm. With VMLET_A_VM_ID: of that VM only
  * @VMLET_CMD_VCPU_GET: dump, a message a vCPU, by VM, then in order of creation: enum vmlet_attr_vcpu. With
  *	VMLET_A_VCPU_VM_ID: of that VM only
+ * @VMLET_CMD_STATS_GET: dump, a message a VM, by ID: enum vmlet_attr_stats, sums over its vCPUs. With VMLET_A_STATS_VM_ID: of that
+ *	VM only. Otherwise who has CAP_SYS_ADMIN gets another message before, of all VMs since the module was loaded
  * @VMLET_CMD_TUNABLE_GET: dump, a message a tunable: enum vmlet_attr_tunable
  * @VMLET_CMD_TUNABLE_SET: VMLET_A_TUNABLE_NAME and VMLET_A_TUNABLE_VALUE; takes CAP_SYS_ADMIN. -EPERM, -EINVAL: an attribute
  *	is missing or not known, -ENOENT: no such tunable, -ERANGE: not between its bounds; each with a message
  * @VMLET_CMD_VM_CREATED_NTF: notification, enum vmlet_attr_event: VM_ID, OWNER_*, LOST
  * @VMLET_CMD_VM_DESTROYED_NTF: notification, likewise; a VM goes with the last of its files
- * @VMLET_CMD_ENTRY_FAILED_NTF: notification: KVM_EXIT_FAIL_ENTRY; also VCPU_ID, LAST_EXIT, HW_REASON
+ * @VMLET_CMD_ENTRY_FAILED_NTF: notification: KVM_EXIT_FAIL_ENTRY; also VCPU_ID, LAST_EXIT, HW_REASON,
+ *	FIELD, CHECK, VALUE
  * @VMLET_CMD_INTERNAL_ERROR_NTF: notification: KVM_EXIT_INTERNAL_ERROR; also VCPU_ID, LAST_EXIT, SUBERROR
+ * @VMLET_CMD_MEMORY_PRESSURE_NTF: notification: a call has failed because the host has no memory for it; where it was a vCPU's,
+ *	also VCPU_ID, LAST_EXIT
  */
 enum vmlet_cmd {
 	VMLET_CMD_VM_GET = 1,
 	VMLET_CMD_VCPU_GET,
+	VMLET_CMD_STATS_GET,
 	VMLET_CMD_TUNABLE_GET,
 	VMLET_CMD_TUNABLE_SET,
 	VMLET_CMD_VM_CREATED_NTF,
 	VMLET_CMD_VM_DESTROYED_NTF,
 	VMLET_CMD_ENTRY_FAILED_NTF,
 	VMLET_CMD_INTERNAL_ERROR_NTF,
+	VMLET_CMD_MEMORY_PRESSURE_NTF,
 
 	/* private: */
 	__VMLET_CMD_END,
@@ -135,6 +142,48 @@ enum vmlet_vcpu_state {
 };
 
 /**
+ * enum vmlet_attr_stats - exits of a VM and where their time went
+ * @VMLET_A_STATS_VM_ID: u64, of the VM; 0: of all
+ * @VMLET_A_STATS_PAD: padding
+ * @VMLET_A_STATS_VCPUS: u32, vCPUs that there are
+ * @VMLET_A_STATS_TSC_KHZ: u32, what a tick is: the rate of the host's TSC in kHz, 0: not known
+ * @VMLET_A_STATS_EXIT: nest, enum vmlet_attr_exit, once for each reason that there was
+ */
+enum vmlet_attr_stats {
+	VMLET_A_STATS_VM_ID = 1,
+	VMLET_A_STATS_PAD,
+	VMLET_A_STATS_VCPUS,
+	VMLET_A_STATS_TSC_KHZ,
+	VMLET_A_STATS_EXIT,
+
+	/* private: */
+	__VMLET_A_STATS_END,
+	VMLET_A_STATS_MAX = __VMLET_A_STATS_END - 1
+};
+
+/**
+ * enum vmlet_attr_exit - exits for one reason
+ * @VMLET_A_EXIT_NAME: string, the reason
+ * @VMLET_A_EXIT_PAD: padding
+ * @VMLET_A_EXIT_COUNT: u64, exits
+ * @VMLET_A_EXIT_GUEST: u64, time of VMLET_TIME_GUEST in ticks; 0 if the module was loaded with exit_times=0, as the others
+ * @VMLET_A_EXIT_KERNEL: u64, of VMLET_TIME_KERNEL
+ * @VMLET_A_EXIT_USER: u64, of VMLET_TIME_USER
+ */
+enum vmlet_attr_exit {
+	VMLET_A_EXIT_NAME = 1,
+	VMLET_A_EXIT_PAD,
+	VMLET_A_EXIT_COUNT,
+	VMLET_A_EXIT_GUEST,
+	VMLET_A_EXIT_KERNEL,
+	VMLET_A_EXIT_USER,
+
+	/* private: */
+	__VMLET_A_EXIT_END,
+	VMLET_A_EXIT_MAX = __VMLET_A_EXIT_END - 1
+};
+
+/**
  * enum vmlet_attr_tunable - a number that changes how VMs are run, all of them and at once
  * @VMLET_A_TUNABLE_NAME: string
  * @VMLET_A_TUNABLE_PAD: padding
@@ -169,6 +218,9 @@ enum vmlet_attr_tunable {
  * @VMLET_A_EVENT_SUBERROR: u32, kvm_run.internal.suberror: KVM_INTERNAL_ERROR_*
  * @VMLET_A_EVENT_LOST: u32, if not 0: how many notifications were left out before this one because there were too many in a
  *	second: more than 10 of a VM's failures, more than 1000 VMs that came or went
+ * @VMLET_A_EVENT_FIELD: string, the field of the guest's state that the hardware refused, where a broken rule was found
+ * @VMLET_A_EVENT_CHECK: string, what is wrong with it, likewise
+ * @VMLET_A_EVENT_VALUE: u64, what is in it, likewise
  */
 enum vmlet_attr_event {
 	VMLET_A_EVENT_VM_ID = 1,
@@ -181,6 +233,9 @@ enum vmlet_attr_event {
 	VMLET_A_EVENT_HW_REASON,
 	VMLET_A_EVENT_SUBERROR,
 	VMLET_A_EVENT_LOST,
+	VMLET_A_EVENT_FIELD,
+	VMLET_A_EVENT_CHECK,
+	VMLET_A_EVENT_VALUE,
 
 	/* private: */
 	__VMLET_A_EVENT_END,

@@ -17,6 +17,7 @@
 #include "../exit/mce.h"
 #include "../irq/irq.h"
 #include "../mem/mem.h"
+#include "../observe/netlink.h"
 #include "../run/run.h"
 #include "../time/time.h"
 #include "api.h"
@@ -202,6 +203,8 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 		return -EINTR;
 	ret = vmlet_ioctl_call(row, vcpu, value);
 	mutex_unlock(&vcpu->mutex);
+	if (unlikely(ret == -ENOMEM))
+		vmlet_tell_memory(vcpu->vm, vcpu);
 	return ret;
 }
 

@@ -267,12 +267,13 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 		return -EIO;
 	if (!row)
 		return -ENOTTY;
-	if (!row->lock)
-		return vmlet_ioctl_call(row, vm, value);
-	if (mutex_lock_killable(&vm->lock))
+	if (row->lock && mutex_lock_killable(&vm->lock))
 		return -EINTR;
 	ret = vmlet_ioctl_call(row, vm, value);
-	mutex_unlock(&vm->lock);
+	if (row->lock)
+		mutex_unlock(&vm->lock);
+	if (ret == -ENOMEM)
+		vmlet_tell_memory(vm, NULL);
 	return ret;
 }
 

@@ -31,6 +31,12 @@ struct vmlet_pt_format {
 /* Events as they are injected. */
 enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ };
 
+/* A rule of VM entry that a vCPU breaks: which field, what is in it, what is wrong. All zero: none was found. */
+struct vmlet_broken_rule {
+	const char *field, *check;
+	u64 value;
+};
+
 /**
  * struct vmlet_vendor - operations and facts of one vendor
  * @name:	"VT-x" or "AMD-V", for messages
@@ -55,6 +61,7 @@ enum vmlet_inject { VMLET_INJECT_EXCEPTION, VMLET_INJECT_NMI, VMLET_INJECT_IRQ }
  * @flush_tlb:	forget this vCPU's translations at the next entry; guest section
  * @set_intercepts: what the guest does without an exit is to follow its features, its VM's MSR filter and disabled exits,
  *		and userspace's debugging; outside the guest section
+ * @explain:	after an entry that failed, before anything is changed: the first rule that is broken; outside the guest section
  */
 struct vmlet_vendor {
 	const char *name;
@@ -78,6 +85,7 @@ struct vmlet_vendor {
 	void (*window)(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 	void (*flush_tlb)(struct vmlet_vcpu *vcpu);
 	void (*set_intercepts)(struct vmlet_vcpu *vcpu);
+	void (*explain)(struct vmlet_vcpu *vcpu, struct vmlet_broken_rule *rule);
 };
 
 extern const struct vmlet_vendor vmlet_svm, vmlet_vmx;

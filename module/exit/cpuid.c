@@ -13,6 +13,7 @@
 #include "../api/api.h"
 #include "../cpu/fpu.h"
 #include "../cpu/vendor.h"
+#include "../observe/leaves.h"
 #include "../run/run.h"
 #include "exit.h"
 
@@ -136,8 +137,11 @@ int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
 
 	if (unlikely(vcpu->store.misc_features) && vmlet_cpl(vcpu))
 		return vmlet_inject_gp(vcpu);
-	if (unlikely(!entry))
+	if (unlikely(!entry)) {
+		if (vmlet_leaves_answer(vcpu, function, index))
+			return VMLET_SKIP;
 		entry = out_of_range(vcpu, function, index) ?: &none;
+	}
 	vcpu->regs[VMLET_RAX] = entry->eax;
 	vcpu->regs[VMLET_RBX] = entry->ebx;
 	vcpu->regs[VMLET_RCX] = entry->ecx;

@@ -2,28 +2,23 @@
 /*
  * DOC: the generic netlink family "vmlet"
  *
- * uapi/vmlet_netlink.h says what is in the messages. Dumps tell who asks without CAP_SYS_ADMIN of his own VMs only. A
- * notification is one message for all who listen, so that it takes CAP_SYS_ADMIN to be one of them. Nobody listens:
- * nothing is made.
+ * uapi/vmlet_netlink.h says what is in the messages. Dumps tell who asks without CAP_SYS_ADMIN of his own VMs only.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
-#include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
 
 #include "../../uapi/vmlet_netlink.h"
+#include "genl.h"
 #include "netlink.h"
+#include "sums.h"
 #include "tunables.h"
 
-#define FAILURES_PER_SECOND	10	/* of a VM */
-#define CHANGES_PER_SECOND	1000	/* VMs that come and go */
-
-enum { EVENTS };
-
-static struct genl_family family;
+/* Bytes of a message with every reason in it, and some. */
+#define STATS_ROOM	SZ_8K
 
 /* Where a dump goes on, and what the asker is to see of it. */
 struct cursor {
@@ -46,7 +41,7 @@ static void *put_head(const struct dump *dump, u8 cmd)
 {
 	const struct netlink_callback *cb = dump->cb;
 
-	return genlmsg_put(dump->skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &family, NLM_F_MULTI, cmd);
+	return genlmsg_put(dump->skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &vmlet_genl, NLM_F_MULTI, cmd);
 }
 
 /* All or nothing of a message. */
@@ -121,12 +116,6 @@ static bool put_state(struct sk_buff *skb, struct vmlet_vcpu *vcpu)
 	       (state == VMLET_VCPU_STATE_GUEST && nla_put_u32(skb, VMLET_A_VCPU_CPU, cpu));
 }
 
-/* Before the first exit there is no last one. */
-static bool put_last_exit(struct sk_buff *skb, int attr, const struct vmlet_vcpu *vcpu)
-{
-	return vmlet_stats_exits(vcpu) && nla_put_string(skb, attr, vcpu->stats->exit[READ_ONCE(vcpu->exit.reason)].name);
-}
-
 static int put_vcpu(const struct dump *dump, struct vmlet_vcpu *vcpu)
 {
 	struct sk_buff *skb = dump->skb;
@@ -140,7 +129,45 @@ static int put_vcpu(const struct dump *dump, struct vmlet_vcpu *vcpu)
 		       nla_put_u32(skb, VMLET_A_VCPU_THREAD, vmlet_thread_nr(vcpu)) ||
 		       put_state(skb, vcpu) ||
 		       nla_put_u64_64bit(skb, VMLET_A_VCPU_EXITS, vmlet_stats_exits(vcpu), VMLET_A_VCPU_PAD) ||
-		       put_last_exit(skb, VMLET_A_VCPU_LAST_EXIT, vcpu));
+		       vmlet_put_last_exit(skb, VMLET_A_VCPU_LAST_EXIT, vcpu));
+}
+
+static bool put_exit(struct sk_buff *skb, unsigned int reason, const struct vmlet_sum *sum)
+{
+	struct nlattr *nest = nla_nest_start(skb, VMLET_A_STATS_EXIT);
+
+	if (!nest || nla_put_string(skb, VMLET_A_EXIT_NAME, vmlet_exit_names[reason]) ||
+	    nla_put_u64_64bit(skb, VMLET_A_EXIT_COUNT, sum->count, VMLET_A_EXIT_PAD) ||
+	    nla_put_u64_64bit(skb, VMLET_A_EXIT_GUEST, sum->time[VMLET_TIME_GUEST], VMLET_A_EXIT_PAD) ||
+	    nla_put_u64_64bit(skb, VMLET_A_EXIT_KERNEL, sum->time[VMLET_TIME_KERNEL], VMLET_A_EXIT_PAD) ||
+	    nla_put_u64_64bit(skb, VMLET_A_EXIT_USER, sum->time[VMLET_TIME_USER], VMLET_A_EXIT_PAD))
+		return true;
+	nla_nest_end(skb, nest);
+	return false;
+}
+
+static bool put_exits(struct sk_buff *skb, const struct vmlet_sums *sums)
+{
+	unsigned int i;
+
+	for (i = 0; i < VMLET_EXIT_COUNT; i++)
+		if (sums->exit[i].count && put_exit(skb, i, &sums->exit[i]))
+			return true;
+	return false;
+}
+
+static int put_stats(const struct dump *dump, u64 id, const struct vmlet_sums *sums)
+{
+	struct sk_buff *skb = dump->skb;
+	void *head = put_head(dump, VMLET_CMD_STATS_GET);
+
+	if (!head)
+		return -EMSGSIZE;
+	return put_end(dump, head,
+		       nla_put_u64_64bit(skb, VMLET_A_STATS_VM_ID, id, VMLET_A_STATS_PAD) ||
+		       nla_put_u32(skb, VMLET_A_STATS_VCPUS, sums->vcpus) ||
+		       nla_put_u32(skb, VMLET_A_STATS_TSC_KHZ, tsc_khz) ||
+		       put_exits(skb, sums));
 }
 
 static bool is_due(const struct cursor *cursor, const struct vmlet_owner *owner)
@@ -185,6 +212,45 @@ static int tell_vcpus(struct vmlet_vm *vm, void *data)
 	return 0;
 }
 
+static int tell_stats(struct vmlet_vm *vm, void *data)
+{
+	const struct dump *dump = data;
+	struct vmlet_sums *sums;
+	int ret;
+
+	if (!is_due(dump->cursor, &vm->owner))
+		return 0;
+	sums = kzalloc(sizeof(*sums), GFP_KERNEL);
+	if (!sums)
+		return -ENOMEM;
+	vmlet_sums_add(sums, vm);
+	ret = put_stats(dump, vm->owner.id, sums);
+	kfree(sums);
+	if (!ret)
+		dump->cursor->vm = vm->owner.id + 1;
+	return ret;
+}
+
+/* All VMs there have been, first of all. */
+static int tell_all_stats(const struct dump *dump)
+{
+	struct cursor *cursor = dump->cursor;
+	struct vmlet_sums *sums;
+	int ret;
+
+	if (!cursor->all || cursor->only || cursor->vm)
+		return 0;
+	sums = kzalloc(sizeof(*sums), GFP_KERNEL);
+	if (!sums)
+		return -ENOMEM;
+	dump->cb->seq = vmlet_vms_sum(sums);
+	ret = put_stats(dump, 0, sums);
+	kfree(sums);
+	if (!ret)
+		cursor->vm = 1;
+	return ret;
+}
+
 /*
  * Who asks. A program may have been handed a socket that another user has opened and reads: then there is nothing to see,
  * as netlink_capable() has it for capabilities.
@@ -219,6 +285,20 @@ static int vm_dump(struct sk_buff *skb, struct netlink_callback *cb)
 static int vcpu_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	return vms_dump(skb, cb, tell_vcpus);
+}
+
+/* A message may be longer than what a dump has room for at first. */
+static int stats_start(struct netlink_callback *cb)
+{
+	cb->min_dump_alloc = STATS_ROOM;
+	return vms_start(cb);
+}
+
+static int stats_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct dump dump = { skb, cb, (void *)cb->ctx };
+
+	return tell_all_stats(&dump) ?: vms_dump(skb, cb, tell_stats);
 }
 
 static int put_tunable(const struct dump *dump, const struct vmlet_tunable *tunable)
@@ -288,7 +368,7 @@ static const struct nla_policy vm_policy[] = {
 	[VMLET_A_VM_ID]		= NLA_POLICY_MIN(NLA_U64, 1),
 };
 
-static_assert((int)VMLET_A_VM_ID == VMLET_A_VCPU_VM_ID);
+static_assert((int)VMLET_A_VM_ID == VMLET_A_VCPU_VM_ID && (int)VMLET_A_VM_ID == VMLET_A_STATS_VM_ID);
 
 static const struct nla_policy tunable_policy[] = {
 	[VMLET_A_TUNABLE_NAME]	= { .type = NLA_NUL_STRING, .len = 63 },
@@ -300,15 +380,16 @@ static const struct nla_policy tunable_policy[] = {
 static const struct genl_ops ops[] = {
 	{ .cmd = VMLET_CMD_VM_GET, .start = vms_start, .dumpit = vm_dump, POLICY(vm_policy) },
 	{ .cmd = VMLET_CMD_VCPU_GET, .start = vms_start, .dumpit = vcpu_dump, POLICY(vm_policy) },
+	{ .cmd = VMLET_CMD_STATS_GET, .start = stats_start, .dumpit = stats_dump, POLICY(vm_policy) },
 	{ .cmd = VMLET_CMD_TUNABLE_GET, .dumpit = tunable_dump },
 	{ .cmd = VMLET_CMD_TUNABLE_SET, .doit = tunable_set, POLICY(tunable_policy) },
 };
 
 static const struct genl_multicast_group groups[] = {
-	[EVENTS] = { .name = VMLET_GENL_EVENTS, .flags = GENL_MCAST_CAP_SYS_ADMIN },
+	[VMLET_GENL_GROUP_EVENTS] = { .name = VMLET_GENL_EVENTS, .flags = GENL_MCAST_CAP_SYS_ADMIN },
 };
 
-static struct genl_family family = {
+struct genl_family vmlet_genl = {
 	.name		= VMLET_GENL_NAME,
 	.version	= VMLET_GENL_VERSION,
 	.module		= THIS_MODULE,
@@ -322,131 +403,10 @@ static struct genl_family family = {
 
 int vmlet_netlink_register(void)
 {
-	return genl_register_family(&family);
+	return genl_register_family(&vmlet_genl);
 }
 
 void vmlet_netlink_unregister(void)
 {
-	genl_unregister_family(&family);
-}
-
-/* Something has happened: to @vm, or to its @vcpu if that is not NULL. */
-struct event {
-	u8 cmd;
-	const struct vmlet_vm *vm;
-	const struct vmlet_vcpu *vcpu;
-	u64 hw_reason;
-	u32 suberror;
-	u32 lost;
-};
-
-/* @lost: how many were not since the last one that was. */
-static bool is_allowed(struct vmlet_allowance *allowance, u32 per_second, u32 *lost)
-{
-	bool allowed;
-
-	spin_lock(&allowance->lock);
-	if (jiffies - allowance->since >= HZ) {
-		allowance->since = jiffies;
-		allowance->sent = 0;
-	}
-	allowed = allowance->sent < per_second;
-	if (allowed) {
-		*lost = allowance->lost;
-		allowance->lost = 0;
-		allowance->sent++;
-	} else {
-		allowance->lost++;
-	}
-	spin_unlock(&allowance->lock);
-	return allowed;
-}
-
-static bool put_event_vm(struct sk_buff *skb, const struct event *event)
-{
-	const struct vmlet_owner *owner = &event->vm->owner;
-
-	return nla_put_u64_64bit(skb, VMLET_A_EVENT_VM_ID, owner->id, VMLET_A_EVENT_PAD) ||
-	       nla_put_u32(skb, VMLET_A_EVENT_OWNER_PID, pid_nr(owner->pid)) ||
-	       nla_put_u32(skb, VMLET_A_EVENT_OWNER_UID, from_kuid(&init_user_ns, owner->uid)) ||
-	       nla_put_string(skb, VMLET_A_EVENT_OWNER_COMM, owner->comm) ||
-	       (event->lost && nla_put_u32(skb, VMLET_A_EVENT_LOST, event->lost));
-}
-
-static bool put_event_vcpu(struct sk_buff *skb, const struct event *event)
-{
-	if (!event->vcpu)
-		return false;
-	if (nla_put_u32(skb, VMLET_A_EVENT_VCPU_ID, event->vcpu->id) ||
-	    put_last_exit(skb, VMLET_A_EVENT_LAST_EXIT, event->vcpu))
-		return true;
-	if (event->cmd == VMLET_CMD_ENTRY_FAILED_NTF)
-		return nla_put_u64_64bit(skb, VMLET_A_EVENT_HW_REASON, event->hw_reason, VMLET_A_EVENT_PAD);
-	return nla_put_u32(skb, VMLET_A_EVENT_SUBERROR, event->suberror);
-}
-
-static struct sk_buff *event_message(const struct event *event)
-{
-	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	void *head;
-
-	if (!skb)
-		return NULL;
-	head = genlmsg_put(skb, 0, 0, &family, 0, event->cmd);
-	if (!head || put_event_vm(skb, event) || put_event_vcpu(skb, event)) {
-		nlmsg_free(skb);
-		return NULL;
-	}
-	genlmsg_end(skb, head);
-	return skb;
-}
-
-static void tell(struct event event, struct vmlet_allowance *allowance, u32 per_second)
-{
-	struct sk_buff *skb;
-
-	might_sleep();
-	if (!genl_has_listeners(&family, &init_net, EVENTS) || !is_allowed(allowance, per_second, &event.lost))
-		return;
-	skb = event_message(&event);
-	if (skb)
-		genlmsg_multicast(&family, skb, 0, EVENTS, GFP_KERNEL);
-	else	/* as if their sockets were full */
-		genl_set_err(&family, &init_net, 0, EVENTS, -ENOBUFS);
-}
-
-static void tell_change(struct vmlet_vm *vm, u8 cmd)
-{
-	static struct vmlet_allowance changes = { .lock = __SPIN_LOCK_UNLOCKED(changes.lock) };
-
-	tell((struct event) { .cmd = cmd, .vm = vm }, &changes, CHANGES_PER_SECOND);
-}
-
-void vmlet_tell_created(struct vmlet_vm *vm)
-{
-	tell_change(vm, VMLET_CMD_VM_CREATED_NTF);
-}
-
-void vmlet_tell_destroyed(struct vmlet_vm *vm)
-{
-	tell_change(vm, VMLET_CMD_VM_DESTROYED_NTF);
-}
-
-static void tell_failure(struct event event)
-{
-	tell(event, &event.vcpu->vm->owner.failures, FAILURES_PER_SECOND);
-}
-
-void vmlet_tell_entry_failed(struct vmlet_vcpu *vcpu, u64 hw_reason)
-{
-	tell_failure((struct event) {
-		.cmd = VMLET_CMD_ENTRY_FAILED_NTF, .vm = vcpu->vm, .vcpu = vcpu, .hw_reason = hw_reason,
-	});
-}
-
-void vmlet_tell_internal_error(struct vmlet_vcpu *vcpu, u32 suberror)
-{
-	tell_failure((struct event) {
-		.cmd = VMLET_CMD_INTERNAL_ERROR_NTF, .vm = vcpu->vm, .vcpu = vcpu, .suberror = suberror,
-	});
+	genl_unregister_family(&vmlet_genl);
 }

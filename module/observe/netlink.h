@@ -2,7 +2,7 @@
 /*
  * DOC: what others may know of VMs
  *
- * vms.c has the list of all VMs, with their owners; netlink.c tells of them, on request and when something happens;
+ * vms.c has the list of all VMs, with their owners; netlink.c tells of them on request, notify.c when something happens;
  * tunables.c is what they may change.
  */
 #ifndef VMLET_OBSERVE_NETLINK_H
@@ -49,7 +49,8 @@ void vmlet_netlink_unregister(void);
 /* Notifications. They may sleep. */
 void vmlet_tell_created(struct vmlet_vm *vm);
 void vmlet_tell_destroyed(struct vmlet_vm *vm);
-void vmlet_tell_entry_failed(struct vmlet_vcpu *vcpu, u64 hw_reason);
+void vmlet_tell_entry_failed(struct vmlet_vcpu *vcpu);
 void vmlet_tell_internal_error(struct vmlet_vcpu *vcpu, u32 suberror);
+void vmlet_tell_memory(struct vmlet_vm *vm, struct vmlet_vcpu *vcpu);	/* @vcpu may be NULL */
 
 #endif

@@ -12,7 +12,7 @@
 
 static_assert(sizeof(struct vmlet_exit_stats) % sizeof(u64) == 0);
 
-static const char names[][sizeof_field(struct vmlet_exit_stats, name)] = {
+const char vmlet_exit_names[][sizeof_field(struct vmlet_exit_stats, name)] = {
 #define X(sym, name) name,
 	VMLET_EXIT_REASONS(X)
 #undef X
@@ -44,9 +44,12 @@ int vmlet_stats_alloc(struct vmlet_vcpu *vcpu)
 	stats->exit_size = sizeof(struct vmlet_exit_stats);
 	stats->exits = VMLET_EXIT_COUNT;
 	stats->tsc_khz = tsc_khz;
+	stats->record_offset = offsetof(struct vmlet_stats, record);
+	stats->record_size = sizeof(struct vmlet_exit_record);
+	stats->records = VMLET_RECORDS;
 	stats->flags = exit_times ? VMLET_STATS_TIMES : 0;
 	for (i = 0; i < VMLET_EXIT_COUNT; i++)
-		memcpy(stats->exit[i].name, names[i], sizeof(names[i]));
+		memcpy(stats->exit[i].name, vmlet_exit_names[i], sizeof(vmlet_exit_names[i]));
 	vcpu->stats = stats;
 	vcpu->exit_stats = &stats->exit[VMLET_EXIT_UNKNOWN];
 	return 0;

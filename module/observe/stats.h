@@ -8,6 +8,7 @@
 #ifndef VMLET_OBSERVE_STATS_H
 #define VMLET_OBSERVE_STATS_H
 
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 #include "../../uapi/vmlet.h"
@@ -26,6 +27,7 @@ struct vmlet_vm_stats {
 int vmlet_stats_alloc(struct vmlet_vcpu *vcpu);
 void vmlet_stats_free(struct vmlet_vcpu *vcpu);
 struct page *vmlet_stats_page(struct vmlet_vcpu *vcpu, unsigned long index);	/* or NULL: there are not so many */
+extern const char vmlet_exit_names[][sizeof_field(struct vmlet_exit_stats, name)];
 u64 vmlet_stats_exits(const struct vmlet_vcpu *vcpu);
 
 /* KVM_GET_STATS_FD */

@@ -15,11 +15,13 @@
  * @unit:	of the numbers
  * @value:	read and written at any time: READ_ONCE, WRITE_ONCE
  * @least, @most: what it takes
+ * @changed:	called behind a change of @value, one at a time; NULL: whoever reads it sees it
  */
 struct vmlet_tunable {
 	const char *name, *unit;
 	unsigned int *value;
 	unsigned int least, most;
+	void (*changed)(unsigned int value);
 };
 
 extern const struct vmlet_tunable vmlet_tunables[];

@@ -9,9 +9,11 @@
 #include <linux/sched/signal.h>
 
 #include "netlink.h"
+#include "sums.h"
 
 static DEFINE_MUTEX(vms_lock);
 static LIST_HEAD(vms);		/* [v] by ID */
+static struct vmlet_sums gone;	/* [v] of VMs that have gone; no vCPUs */
 static u64 last_id;		/* [v] */
 static unsigned int changes = 1; /* [v] of the list; not 0, which would mean that nobody counts */
 
@@ -54,6 +56,8 @@ void vmlet_vms_remove(struct vmlet_vm *vm)
 		return;
 	scoped_guard(mutex, &vms_lock) {
 		list_del(&vm->owner.node);
+		vmlet_sums_add(&gone, vm);
+		gone.vcpus = 0;
 		count_change();
 	}
 	vmlet_tell_destroyed(vm);
@@ -72,6 +76,17 @@ int vmlet_vms_walk(unsigned int *generation, int (*fn)(struct vmlet_vm *vm, void
 			break;
 	}
 	return ret;
+}
+
+unsigned int vmlet_vms_sum(struct vmlet_sums *sums)
+{
+	struct vmlet_vm *vm;
+
+	guard(mutex)(&vms_lock);
+	*sums = gone;
+	list_for_each_entry(vm, &vms, owner.node)
+		vmlet_sums_add(sums, vm);
+	return changes;
 }
 
 /* Its number may be another's when it has ended. */

@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 
 #include "../cpu/vendor.h"
+#include "../observe/records.h"
 #include "../observe/times.h"
 #include "../observe/trace.h"
 #include "run.h"
@@ -97,6 +98,8 @@ static __always_inline int vmlet_turns(struct vmlet_vcpu *vcpu,
 		vmlet_times_entry(vcpu);
 		enter(vcpu);
 		trace_kvm_exit(vcpu);
+		if (static_branch_unlikely(&vmlet_exit_records))
+			vmlet_record_exit(vcpu);
 		next = vmlet_fast(vcpu);
 		if (likely(next == VMLET_SKIP && vcpu->exit.insn_len))
 			skip(vcpu);

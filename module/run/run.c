@@ -19,6 +19,7 @@
 #include "../insn/insn.h"
 #include "../irq/irq.h"
 #include "../observe/netlink.h"
+#include "../observe/records.h"
 #include "../time/time.h"
 #include "loop.h"
 #include "run.h"
@@ -76,7 +77,8 @@ int vmlet_fail_entry(struct vmlet_vcpu *vcpu, u64 hw_reason)
 	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	run->fail_entry.hardware_entry_failure_reason = hw_reason;
 	run->fail_entry.cpu = vcpu->last_cpu;
-	vmlet_tell_entry_failed(vcpu, hw_reason);
+	vmlet_record_failure(vcpu, hw_reason);
+	vmlet_tell_entry_failed(vcpu);
 	return VMLET_TO_USER;
 }
 

@@ -70,6 +70,23 @@ const char *genl_string(const struct genl_message *message, u16 type)
 	return string;
 }
 
+void genl_nested(struct genl_message *message, const struct nlattr *nest)
+{
+	*message = (struct genl_message) { .first = attr_data(nest), .size = nest->nla_len - NLA_HDRLEN };
+	attrs_find(message->first, message->size, message->attr, GENL_ATTRS);
+}
+
+const struct nlattr *genl_each(const struct genl_message *message, u16 type, const struct nlattr *last)
+{
+	const u8 *end = (const u8 *)message->first + message->size;
+	const u8 *at = last ? (const u8 *)last + NLA_ALIGN(last->nla_len) : message->first;
+
+	for (; at + NLA_HDRLEN <= end; at += NLA_ALIGN(((const struct nlattr *)at)->nla_len))
+		if ((((const struct nlattr *)at)->nla_type & NLA_TYPE_MASK) == type)
+			return (const struct nlattr *)at;
+	return NULL;
+}
+
 void genl_begin(struct genl *genl, struct genl_request *request, u8 cmd, u16 flags)
 {
 	*request = (struct genl_request) {
@@ -117,10 +134,13 @@ static void take_message(const struct nlmsghdr *head, void (*fn)(const struct ge
 			 void *data)
 {
 	const struct genlmsghdr *genl = NLMSG_DATA(head);
-	struct genl_message message = { .cmd = genl->cmd };
+	struct genl_message message = {
+		.cmd = genl->cmd,
+		.first = (const u8 *)genl + GENL_HDRLEN,
+		.size = head->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN,
+	};
 
-	attrs_find((const u8 *)genl + GENL_HDRLEN, head->nlmsg_len - NLMSG_HDRLEN - GENL_HDRLEN, message.attr,
-		   GENL_ATTRS);
+	attrs_find(message.first, message.size, message.attr, GENL_ATTRS);
 	if (fn)
 		fn(&message, data);
 }

@@ -31,9 +31,11 @@ struct genl_request {
 	u8 attrs[256];
 };
 
-/* A message by its attributes: NULL is one that it has not. */
+/* A message by its attributes: NULL is one that it has not; of several alike the last. @first, @size: all of them. */
 struct genl_message {
 	u8 cmd;
+	const void *first;
+	size_t size;
 	const struct nlattr *attr[GENL_ATTRS];
 };
 
@@ -69,5 +71,9 @@ int __genl_next(struct genl *genl, void (*fn)(const struct genl_message *message
 u64 genl_u64(const struct genl_message *message, u16 type);
 u32 genl_u32(const struct genl_message *message, u16 type);
 const char *genl_string(const struct genl_message *message, u16 type);
+
+/* The attributes in one that is there. Of those that are there several times: the one behind @last, which may be NULL, or NULL. */
+void genl_nested(struct genl_message *message, const struct nlattr *nest);
+const struct nlattr *genl_each(const struct genl_message *message, u16 type, const struct nlattr *last);
 
 #endif

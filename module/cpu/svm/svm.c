@@ -252,4 +252,5 @@ const struct vmlet_vendor vmlet_svm = {
 	.window		= svm_window,
 	.flush_tlb	= svm_flush_tlb,
 	.set_intercepts	= set_intercepts,
+	.explain	= svm_explain,
 };

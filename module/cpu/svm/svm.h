@@ -128,6 +128,9 @@ void svm_inject(struct vmlet_vcpu *vcpu, enum vmlet_inject type, u8 vector, bool
 void svm_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 void svm_flush_tlb(struct vmlet_vcpu *vcpu);
 
+/* rules.c */
+void svm_explain(struct vmlet_vcpu *vcpu, struct vmlet_broken_rule *rule);
+
 /* decode.c */
 int svm_run(struct vmlet_vcpu *vcpu);
 

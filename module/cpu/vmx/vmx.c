@@ -276,4 +276,5 @@ const struct vmlet_vendor vmlet_vmx = {
 	.window		= vmx_window,
 	.flush_tlb	= vmx_flush_tlb,
 	.set_intercepts	= vmx_set_intercepts,
+	.explain	= vmx_explain,
 };

@@ -144,6 +144,9 @@ void vmx_window(struct vmlet_vcpu *vcpu, enum vmlet_inject type, bool on);
 void vmx_load_guest_msrs(struct vmx_vcpu *vmx);
 void vmx_set_spec_ctrl(struct vmx_vcpu *vmx);
 
+/* rules.c */
+void vmx_explain(struct vmlet_vcpu *vcpu, struct vmlet_broken_rule *rule);
+
 /* decode.c */
 enum vmx_report {
 	VMX_RAW,	/* exit qualification, for reports */

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * DOC: the last exits, and the last entry that failed
+ */
+#include <linux/ratelimit.h>
+#include <linux/string.h>
+#include <asm/tsc.h>
+
+#include "../cpu/vendor.h"
+#include "records.h"
+
+#define IO_IN	0x80
+
+DEFINE_STATIC_KEY_FALSE(vmlet_exit_records);
+
+/* What the exit was about. The guest's registers are as it left them. */
+static void describe(struct vmlet_exit_record *record, struct vmlet_vcpu *vcpu)
+{
+	const struct vmlet_exit *exit = &vcpu->exit;
+	const u64 *regs = vcpu->regs;
+
+	switch (exit->reason) {
+	case VMLET_EXIT_NESTED_FAULT:
+		record->info = exit->fault.gpa;
+		record->data = exit->fault.access;
+		break;
+	case VMLET_EXIT_IO:
+	case VMLET_EXIT_IO_STRING:
+		record->info = exit->io.port;
+		record->data = exit->io.size | (exit->io.in ? IO_IN : 0);
+		break;
+	case VMLET_EXIT_WRMSR:
+		record->data = (u32)regs[VMLET_RAX] | regs[VMLET_RDX] << 32;
+		fallthrough;
+	case VMLET_EXIT_RDMSR:
+		record->info = (u32)regs[VMLET_RCX];
+		break;
+	case VMLET_EXIT_CPUID:
+		record->info = (u32)regs[VMLET_RAX];
+		record->data = (u32)regs[VMLET_RCX];
+		break;
+	case VMLET_EXIT_HYPERCALL:
+		record->info = regs[VMLET_RAX];
+		break;
+	case VMLET_EXIT_CR_READ ... VMLET_EXIT_DR_WRITE:
+		record->info = exit->cr.nr;
+		break;
+	case VMLET_EXIT_EXCEPTION:
+		record->info = exit->exception.vector;
+		record->data = exit->exception.error;
+		break;
+	}
+}
+
+void vmlet_record_exit(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_stats *stats = vcpu->stats;
+	struct vmlet_exit_record *record = &stats->record[stats->recorded % VMLET_RECORDS];
+
+	/* Nothing is between an entry and this. */
+	*record = (struct vmlet_exit_record) {
+		.entry		= vcpu->moment,
+		.exit		= rdtsc(),
+		.rip		= vmlet_rip(vcpu),
+		.hw_reason	= vcpu->exit.hw_reason,
+		.reason		= vcpu->exit.reason,
+	};
+	describe(record, vcpu);
+	barrier();	/* readers: what is counted is there */
+	WRITE_ONCE(stats->recorded, stats->recorded + 1);
+}
+
+void vmlet_record_failure(struct vmlet_vcpu *vcpu, u64 hw_reason)
+{
+	struct vmlet_entry_failure *failure = &vcpu->stats->entry_failure;
+	struct vmlet_broken_rule rule = {};
+
+	vmlet_vendor->explain(vcpu, &rule);
+	failure->hw_reason = hw_reason;
+	failure->value = rule.value;
+	strscpy(failure->field, rule.field ?: "", sizeof(failure->field));
+	strscpy(failure->check, rule.check ?: "", sizeof(failure->check));
+	WRITE_ONCE(failure->count, failure->count + 1);
+	if (rule.check)
+		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): %s is %#llx: %s\n",
+				    vcpu->vm->owner.id, vcpu->id, hw_reason, rule.field, rule.value, rule.check);
+	else
+		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): no broken rule found\n",
+				    vcpu->vm->owner.id, vcpu->id, hw_reason);
+}
