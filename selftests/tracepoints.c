@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -69,6 +70,7 @@ FIXTURE_TEARDOWN(trace)
 
 static const char *const events[] = {
 	"kvm_entry", "kvm_exit", "kvm_page_fault", "kvm_pio", "kvm_mmio", "kvm_msr", "kvm_inj_virq", "kvm_inj_exception",
+	"kvm_userspace_exit",
 };
 
 static const struct {
@@ -82,6 +84,8 @@ static const struct {
 	{ "kvm_msr", { "write", "ecx", "data", "exception" } },
 	{ "kvm_inj_virq", { "vector" } },
 	{ "kvm_inj_exception", { "exception", "error_code" } },
+	{ "kvm_userspace_exit", { "reason", "errno" } },
+	{ "kvm_unmap_hva_range", { "start", "end" } },
 };
 
 /* What those who read traces by program look for. */
@@ -112,7 +116,7 @@ static const char *const expected[] = {
 	"kvm_mmio: mmio write len 4 gpa 0xd0000 val 0x12345678",
 	"kvm_mmio: mmio unsatisfied-read len 4 gpa 0xd0004 val 0x0",
 	"kvm_mmio: mmio read len 4 gpa 0xd0004 val 0xfedcba98",
-	"kvm_pio: pio_write at 0x12 ", "kvm_inj_virq: ",
+	"kvm_pio: pio_write at 0x12 ", "kvm_userspace_exit: ", "kvm_inj_virq: ",
 };
 
 TEST_F(trace, tells_in_order)
@@ -148,6 +152,44 @@ TEST_F(trace, tells_in_order)
 	}
 	if (device_is_vmlet())
 		EXPECT_NE(NULL, strstr(read_file(INSTANCE "/trace"), " reason nested_fault rip 0x"));
+}
+
+GUEST_PROGRAM(touches_page, LONG, "mov $0x10000000, %eax\n incb (%rax)\n hlt");
+
+/* A slot comes, a page is mapped, unmapped and mapped again, the slot goes. */
+TEST_F(trace, memory)
+{
+	static const char *const memory_events[] = { "vmlet_memory_slot", "kvm_mmu_set_spte", "kvm_unmap_hva_range" };
+	static const char *const told[] = {
+		"vmlet_memory_slot: ", "kvm_mmu_set_spte: gfn 0x10000 ", "kvm_unmap_hva_range: ", "kvm_mmu_set_spte: gfn 0x10000 ",
+		" gpa 0x10000000 size 0x0 ",
+	};
+	u8 *page = pages_alloc(4096);
+	const char *at;
+
+	if (!device_is_vmlet())
+		SKIP(return, "stock KVM names slots and mappings otherwise");
+	for (size_t i = 0; i < ARRAY_SIZE(memory_events); i++)
+		ASSERT_TRUE(switch_event(memory_events[i], true));
+	guest_load(&self->vcpu, &touches_page);
+	vm_set_memory(&self->vm, 1, 0, 0x10000000, 4096, page);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	EXPECT_EQ(0, madvise(page, 4096, MADV_DONTNEED));
+	guest_load(&self->vcpu, &touches_page);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vm_set_memory(&self->vm, 1, 0, 0x10000000, 0, page);
+	for (size_t i = 0; i < ARRAY_SIZE(memory_events); i++)
+		switch_event(memory_events[i], false);
+	EXPECT_EQ(1, page[0]);
+	at = read_file(INSTANCE "/trace");
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		const char *found = strstr(at, told[i]);
+
+		if (!found)
+			TH_LOG("no `%s` in\n%s", told[i], at);
+		ASSERT_NE(NULL, found);
+		at = found + 1;
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,7 @@
 #include <linux/sched/mm.h>
 #include <linux/signal.h>
 
+#include "../observe/trace.h"
 #include "pt.h"
 
 /* What to do with a range of GFNs; true counts. */
@@ -75,6 +76,7 @@ static int invalidate_range_start(struct mmu_notifier *notifier, const struct mm
 {
 	struct vmlet_vm *vm = notifier_vm(notifier);
 
+	trace_kvm_unmap_hva_range(range->start, range->end);
 	spin_lock(&vm->mmu_lock);
 	if (vm->invalidating++) {
 		vm->invalidate_start = min(vm->invalidate_start, range->start);

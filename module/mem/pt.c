@@ -17,6 +17,7 @@
 #include <linux/swap.h>
 
 #include "../cpu/vendor.h"
+#include "../observe/trace.h"
 #include "pt.h"
 
 #define ENTRY_ADDRESS	GENMASK_ULL(51, PAGE_SHIFT)
@@ -425,6 +426,7 @@ int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf, u64 **sp
 	}
 	/* The access that faulted is sure to come: spare the CPU the update. */
 	WRITE_ONCE(*entry, new | pt->accessed | (leaf->writing ? pt->dirty : 0));
+	trace_kvm_mmu_set_spte(leaf->level, leaf->gfn, *entry);
 	if (leaf->level == 1)
 		map_group(vm, entry, leaf);
 	return 0;

@@ -13,6 +13,7 @@
 #include <linux/uaccess.h>
 
 #include "../cpu/vendor.h"
+#include "../observe/trace.h"
 #include "pt.h"
 
 #define MAX_SLOT_PAGES	((1ull << 31) - 1)
@@ -213,6 +214,7 @@ int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_regio
 	guard(mutex)(&vm->slots_lock);
 	slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
 	old = vmlet_slot_by_id(slots, region->slot);
+	trace_vmlet_memory_slot(vm->owner.id, region);
 	if (!region->memory_size)
 		return old ? replace(vm, old, NULL) : -EINVAL;
 	new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);

@@ -169,6 +169,73 @@ TRACE_EVENT(kvm_inj_exception,
 	TP_printk("vector %u error 0x%x%s", __entry->exception, __entry->error_code, __entry->has_error ? "" : " (none)")
 );
 
+TRACE_EVENT(kvm_userspace_exit,
+	TP_PROTO(u32 reason, int errno),
+	TP_ARGS(reason, errno),
+	TP_STRUCT__entry(
+		__field(u32, reason)
+		__field(int, errno)
+	),
+	TP_fast_assign(
+		__entry->reason = reason;
+		__entry->errno = errno;
+	),
+	TP_printk("reason %u, KVM_RUN returns %d", __entry->reason, __entry->errno)
+);
+
+TRACE_EVENT(kvm_unmap_hva_range,
+	TP_PROTO(unsigned long start, unsigned long end),
+	TP_ARGS(start, end),
+	TP_STRUCT__entry(
+		__field(unsigned long, start)
+		__field(unsigned long, end)
+	),
+	TP_fast_assign(
+		__entry->start = start;
+		__entry->end = end;
+	),
+	TP_printk("hva 0x%lx to 0x%lx", __entry->start, __entry->end)
+);
+
+TRACE_EVENT(kvm_mmu_set_spte,
+	TP_PROTO(int level, gfn_t gfn, u64 spte),
+	TP_ARGS(level, gfn, spte),
+	TP_STRUCT__entry(
+		__field(u64, gfn)
+		__field(u64, spte)
+		__field(u8, level)
+	),
+	TP_fast_assign(
+		__entry->gfn = gfn;
+		__entry->spte = spte;
+		__entry->level = level;
+	),
+	TP_printk("gfn 0x%llx spte 0x%llx level %u", __entry->gfn, __entry->spte, __entry->level)
+);
+
+TRACE_EVENT(vmlet_memory_slot,
+	TP_PROTO(u64 vm, const struct kvm_userspace_memory_region2 *region),
+	TP_ARGS(vm, region),
+	TP_STRUCT__entry(
+		__field(u64, vm)
+		__field(u64, gpa)
+		__field(u64, size)
+		__field(u64, hva)
+		__field(u32, slot)
+		__field(u32, flags)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->gpa = region->guest_phys_addr;
+		__entry->size = region->memory_size;
+		__entry->hva = region->userspace_addr;
+		__entry->slot = region->slot;
+		__entry->flags = region->flags;
+	),
+	TP_printk("vm %llu slot %u gpa 0x%llx size 0x%llx hva 0x%llx flags 0x%x", __entry->vm, __entry->slot, __entry->gpa,
+		  __entry->size, __entry->hva, __entry->flags)
+);
+
 #endif
 
 #undef TRACE_INCLUDE_PATH

@@ -20,6 +20,7 @@
 #include "../irq/irq.h"
 #include "../observe/netlink.h"
 #include "../observe/records.h"
+#include "../observe/trace.h"
 #include "../time/time.h"
 #include "loop.h"
 #include "run.h"
@@ -342,6 +343,7 @@ long vmlet_run(struct vmlet_vcpu *vcpu)
 		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
 		sigemptyset(&current->real_blocked);
 	}
+	trace_kvm_userspace_exit(vcpu->run->exit_reason, ret);
 	vmlet_times_return(vcpu);
 	return ret;
 }
