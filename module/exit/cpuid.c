@@ -129,18 +129,27 @@ static const struct kvm_cpuid_entry2 *out_of_range(struct vmlet_vcpu *vcpu, u32 
 	return vmlet_cpuid_find(vcpu, first->eax, index);
 }
 
-int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
+/* NULL: the registers have the answer already. */
+static noinline const struct kvm_cpuid_entry2 *no_entry(struct vmlet_vcpu *vcpu, u32 function, u32 index)
 {
 	static const struct kvm_cpuid_entry2 none;
+
+	if (vmlet_leaves_answer(vcpu, function, index))
+		return NULL;
+	return out_of_range(vcpu, function, index) ?: &none;
+}
+
+int vmlet_exit_cpuid(struct vmlet_vcpu *vcpu)
+{
 	u32 function = vcpu->regs[VMLET_RAX], index = vcpu->regs[VMLET_RCX];
 	const struct kvm_cpuid_entry2 *entry = vmlet_cpuid_find(vcpu, function, index);
 
 	if (unlikely(vcpu->store.misc_features) && vmlet_cpl(vcpu))
 		return vmlet_inject_gp(vcpu);
 	if (unlikely(!entry)) {
-		if (vmlet_leaves_answer(vcpu, function, index))
+		entry = no_entry(vcpu, function, index);
+		if (!entry)
 			return VMLET_SKIP;
-		entry = out_of_range(vcpu, function, index) ?: &none;
 	}
 	vcpu->regs[VMLET_RAX] = entry->eax;
 	vcpu->regs[VMLET_RBX] = entry->ebx;
