@@ -59,4 +59,13 @@ int vmlet_list(int argc, char **argv);
  */
 int vmlet_events(int argc, char **argv);
 
+/**
+ * vmlet_tune() - `vmlet tune`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, see enum vmlet_status.
+ */
+int vmlet_tune(int argc, char **argv);
+
 #endif

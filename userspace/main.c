@@ -22,6 +22,7 @@ static const char usage[] =
 	"  top     show it live\n"
 	"  list    list virtual machines and their virtual CPUs\n"
 	"  events  tell what happens to virtual machines\n"
+	"  tune    list or set what changes how virtual machines are run\n"
 	"\n"
 	"`vmlet COMMAND --help` explains a command.\n";
 
@@ -42,6 +43,7 @@ static const struct command commands[] = {
 	{ "top", vmlet_top },
 	{ "list", vmlet_list },
 	{ "events", vmlet_events },
+	{ "tune", vmlet_tune },
 };
 
 int main(int argc, char **argv)

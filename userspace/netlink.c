@@ -105,6 +105,21 @@ int vmlet_netlink_dump(struct vmlet_netlink *netlink, int command, vmlet_take *t
 	return ret < 0 ? ret : vmlet_netlink_receive(netlink, take, data);
 }
 
+int vmlet_netlink_tune(struct vmlet_netlink *netlink, const char *name, uint64_t value)
+{
+	struct nl_msg *msg = nlmsg_alloc();
+	int ret = -NLE_NOMEM;
+
+	if (!msg)
+		return ret;
+	if (genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, netlink->family, 0, NLM_F_ACK, VMLET_CMD_TUNABLE_SET,
+			VMLET_GENL_VERSION) &&
+	    !nla_put_string(msg, VMLET_A_TUNABLE_NAME, name) && !nla_put_u64(msg, VMLET_A_TUNABLE_VALUE, value))
+		ret = nl_send_auto(netlink->socket, msg);
+	nlmsg_free(msg);
+	return ret < 0 ? ret : nl_wait_for_ack(netlink->socket);
+}
+
 uint64_t vmlet_message_number(const struct vmlet_message *message, int attribute)
 {
 	const struct nlattr *value = message->attributes[attribute];

@@ -76,6 +76,17 @@ typedef bool vmlet_take(const struct vmlet_message *message, void *data);
 int vmlet_netlink_dump(struct vmlet_netlink *netlink, int command, vmlet_take *take, void *data);
 
 /**
+ * vmlet_netlink_tune() - set a tunable
+ * @netlink: the connection
+ * @name: its name
+ * @value: what to set it to
+ *
+ * Return: 0, or libnl's negative error; -NLE_OBJ_NOTFOUND: there is none of that name, -NLE_RANGE: it does not take @value,
+ * -NLE_PERM.
+ */
+int vmlet_netlink_tune(struct vmlet_netlink *netlink, const char *name, uint64_t value);
+
+/**
  * vmlet_netlink_receive() - wait for notifications
  * @netlink: the connection, after vmlet_netlink_listen()
  * @take: called for each

@@ -64,8 +64,15 @@ static void print_destroyed(const struct vmlet_message *message)
 
 static void print_entry_failed(const struct vmlet_message *message)
 {
+	char field[NAME_SIZE], check[NAME_SIZE];
+
 	printf("entry failed, hardware's reason %#llx",
 	       (unsigned long long)vmlet_message_number(message, VMLET_A_EVENT_HW_REASON));
+	vmlet_message_string(message, VMLET_A_EVENT_FIELD, field, sizeof(field));
+	vmlet_message_string(message, VMLET_A_EVENT_CHECK, check, sizeof(check));
+	if (*check)
+		printf(": %s is %#llx: %s", field,
+		       (unsigned long long)vmlet_message_number(message, VMLET_A_EVENT_VALUE), check);
 }
 
 static void print_internal_error(const struct vmlet_message *message)
@@ -79,11 +86,18 @@ static void print_internal_error(const struct vmlet_message *message)
 	       *last_exit ? last_exit : "none");
 }
 
+static void print_memory(const struct vmlet_message *message)
+{
+	(void)message;
+	printf("a call has failed: the host has no memory for it");
+}
+
 static void (*const printers[])(const struct vmlet_message *message) = {
 	[VMLET_CMD_VM_CREATED_NTF] = print_created,
 	[VMLET_CMD_VM_DESTROYED_NTF] = print_destroyed,
 	[VMLET_CMD_ENTRY_FAILED_NTF] = print_entry_failed,
 	[VMLET_CMD_INTERNAL_ERROR_NTF] = print_internal_error,
+	[VMLET_CMD_MEMORY_PRESSURE_NTF] = print_memory,
 };
 
 /* What is not known may come from a newer module. */

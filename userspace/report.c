@@ -176,7 +176,8 @@ static void print_details(const struct kvm_run *run)
 			run->ex.error_code);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		fprintf(stderr, "  the CPU refused to enter the guest: hardware reason %#llx on CPU %u\n",
+		fprintf(stderr, "  the CPU refused to enter the guest: hardware reason %#llx on CPU %u\n"
+			"  vmlet says in the kernel's log (dmesg) which field of its state, and why\n",
 			run->fail_entry.hardware_entry_failure_reason, run->fail_entry.cpu);
 		break;
 	case KVM_EXIT_INTERNAL_ERROR:

@@ -55,7 +55,7 @@ echo "KTAP version 1"
 command -v vmlet >/dev/null || skip "there is no vmlet command in PATH"
 case $device in *vmlet*) ;; *) skip "only vmlet has it" ;; esac
 [ "$(id -u)" = 0 ] || skip "needs root"
-echo "1..7"
+echo "1..9"
 
 run 0 vmlet list
 says out 'There are no virtual machines'
@@ -99,6 +99,23 @@ says out '^[-0-9]* [:0-9.]* VM [0-9]* of vmlet (pid [0-9]*, uid 0): destroyed$'
 verdict "events"
 end $listener 2>/dev/null
 
+run 0 vmlet tune
+says out '^exit_records  *0  *0  *1  0: off, 1: on$'
+verdict "tunables"
+
+run 0 vmlet tune exit_records=1
+run_problem=$problem
+[ "$(cat /sys/module/vmlet/parameters/exit_records)" = 1 ] || run_problem="$run_problem; the parameter says otherwise"
+run 0 vmlet tune exit_records=0
+run_problem=$run_problem$problem
+run 1 vmlet tune exit_records=2
+says err 'out of range'
+run_problem=$run_problem$problem
+run 1 vmlet tune records=1
+says err 'lists them'
+problem=$run_problem$problem
+verdict "a tunable is set"
+
 # Where the family is not to be seen.
 run 1 unshare -n vmlet list
 says err 'modprobe vmlet'
@@ -113,6 +130,9 @@ says err 'usage: vmlet list'
 run_problem=$problem
 run 2 vmlet events everything
 says err 'usage: vmlet events'
+run_problem=$run_problem$problem
+run 2 vmlet tune exit_records
+says err 'usage: vmlet tune'
 problem=$run_problem$problem
 verdict "wrong usage"
 exit $failed
