@@ -25,11 +25,6 @@
 
 static atomic64_t serials;
 
-static long api_run(void *obj, struct vmlet_arg *arg)
-{
-	return vmlet_run(obj);
-}
-
 static long interrupt(void *obj, struct vmlet_arg *arg)
 {
 	struct kvm_interrupt *irq = arg->data;
@@ -143,7 +138,6 @@ static long enable_cap(void *obj, struct vmlet_arg *arg)
 }
 
 static const struct vmlet_ioctl vcpu_ioctls[] = {
-	{ KVM_RUN,		VMLET_ARG_NONE,		.fn = api_run },
 	{ KVM_GET_REGS,		VMLET_ARG_OUT,		.fn = vmlet_api_get_regs },
 	{ KVM_SET_REGS,		VMLET_ARG_IN,		.fn = vmlet_api_set_regs },
 	{ KVM_GET_SREGS,	VMLET_ARG_OUT,		.fn = vmlet_api_get_sregs },
@@ -189,19 +183,22 @@ static const struct vmlet_ioctl vcpu_ioctls[] = {
 	{ KVM_TRANSLATE,	VMLET_ARG_INOUT,	.fn = translate },
 };
 
+/* KVM_RUN has no row: it comes so often that it pays to ask for it first. */
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long value)
 {
-	const struct vmlet_ioctl *row = vmlet_ioctl_find(vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls), cmd);
 	struct vmlet_vcpu *vcpu = file->private_data;
+	const struct vmlet_ioctl *row = NULL;
 	long ret;
 
 	if (vcpu->vm->mm != current->mm)
 		return -EIO;
-	if (!row)
+	if (unlikely(cmd != KVM_RUN))
+		row = vmlet_ioctl_find(vcpu_ioctls, ARRAY_SIZE(vcpu_ioctls), cmd);
+	if (!row && (cmd != KVM_RUN || value))
 		return -EINVAL;
 	if (mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
-	ret = vmlet_ioctl_call(row, vcpu, value);
+	ret = row ? vmlet_ioctl_call(row, vcpu, value) : vmlet_run(vcpu);
 	mutex_unlock(&vcpu->mutex);
 	if (unlikely(ret == -ENOMEM))
 		vmlet_tell_memory(vcpu->vm, vcpu);

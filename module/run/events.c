@@ -119,25 +119,15 @@ void vmlet_requeue_irq(struct vmlet_vcpu *vcpu, u8 vector)
 	vcpu->events.mask |= VMLET_EV_REDO_IRQ;
 }
 
-bool vmlet_irq_allowed(struct vmlet_vcpu *vcpu)
-{
-	vmlet_need(vcpu, VMLET_G_RFLAGS | VMLET_G_SHADOW);
-	return (vcpu->rflags & X86_EFLAGS_IF) && !vcpu->int_shadow;
-}
-
 /* Where local APICs are in the kernel, an interrupt of userspace's is the external one that LINT0 lets through. */
 static bool lets_user_irq(struct vmlet_vcpu *vcpu)
 {
 	return !vcpu->lapic || vmlet_lapic_accepts_pic(vcpu);
 }
 
-bool vmlet_takes_user_irq(struct vmlet_vcpu *vcpu)
+bool vmlet_takes_user_irq_of(struct vmlet_vcpu *vcpu)
 {
-	if (vmlet_irqchip_in_kernel(vcpu->vm))
-		return true;
-	if (!lets_user_irq(vcpu))
-		return false;
-	return !(vcpu->events.mask & ~VMLET_EV_NMI) && vmlet_irq_allowed(vcpu);
+	return vmlet_irqchip_in_kernel(vcpu->vm) || (lets_user_irq(vcpu) && vmlet_takes_irq(vcpu));
 }
 
 static bool nmi_allowed(struct vmlet_vcpu *vcpu)

@@ -42,18 +42,28 @@ void vmlet_skip_len(struct vmlet_vcpu *vcpu, unsigned int len)
 	vmlet_advance(vcpu, len);
 }
 
-int vmlet_skip(struct vmlet_vcpu *vcpu)
+/* Where the CPU has not told the length. VMLET_RESUME, or as vmlet_skip() returns. */
+static noinline int decode_len(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_insn insn;
 	int ret;
 
-	if (!vcpu->exit.insn_len) {
-		ret = vmlet_insn_decode(vcpu, &insn);
-		if (ret == -EINVAL || ret == -ENXIO)
-			return vmlet_emulation_failed(vcpu, insn.bytes, ret == -EINVAL ? insn.len : 0);
-		if (ret)
+	ret = vmlet_insn_decode(vcpu, &insn);
+	if (ret == -EINVAL || ret == -ENXIO)
+		return vmlet_emulation_failed(vcpu, insn.bytes, ret == -EINVAL ? insn.len : 0);
+	if (ret)
+		return ret;
+	vcpu->exit.insn_len = insn.len;
+	return VMLET_RESUME;
+}
+
+int vmlet_skip(struct vmlet_vcpu *vcpu)
+{
+	if (unlikely(!vcpu->exit.insn_len)) {
+		int ret = decode_len(vcpu);
+
+		if (ret != VMLET_RESUME || !vcpu->exit.insn_len)
 			return ret;
-		vcpu->exit.insn_len = insn.len;
 	}
 	vmlet_skip_len(vcpu, vcpu->exit.insn_len);
 	return VMLET_RESUME;

@@ -12,7 +12,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
-#include "../vmlet.h"
+#include "../cpu/vendor.h"
 
 /* KVM_RUN. 0 with run->exit_reason set, or -errno. vcpu->mutex held. */
 long vmlet_run(struct vmlet_vcpu *vcpu);
@@ -70,11 +70,23 @@ void vmlet_requeue_nmi(struct vmlet_vcpu *vcpu);
 void vmlet_requeue_irq(struct vmlet_vcpu *vcpu, u8 vector);
 
 /* Does the guest take interrupts now? Is there one for it, of userspace's or of the kernel's controllers? */
-bool vmlet_irq_allowed(struct vmlet_vcpu *vcpu);
+static inline bool vmlet_irq_allowed(struct vmlet_vcpu *vcpu)
+{
+	vmlet_need(vcpu, VMLET_G_RFLAGS | VMLET_G_SHADOW);
+	return (vcpu->rflags & X86_EFLAGS_IF) && !vcpu->int_shadow;
+}
 bool vmlet_irq_waits(struct vmlet_vcpu *vcpu);
 
 /* Can userspace queue an interrupt that is then delivered at once? */
-bool vmlet_takes_user_irq(struct vmlet_vcpu *vcpu);
+static inline bool vmlet_takes_irq(struct vmlet_vcpu *vcpu)
+{
+	return !(vcpu->events.mask & ~VMLET_EV_NMI) && vmlet_irq_allowed(vcpu);
+}
+bool vmlet_takes_user_irq_of(struct vmlet_vcpu *vcpu);	/* where a local APIC is in the kernel */
+static inline bool vmlet_takes_user_irq(struct vmlet_vcpu *vcpu)
+{
+	return unlikely(vcpu->lapic) ? vmlet_takes_user_irq_of(vcpu) : vmlet_takes_irq(vcpu);
+}
 
 /* debug.c. KVM_EXIT_DEBUG, with what the guest would see in DR6. Returns VMLET_TO_USER. */
 int vmlet_debug_exit(struct vmlet_vcpu *vcpu, u8 vector, u64 dr6);

@@ -13,80 +13,77 @@
 #define CR4_KNOWN	(GENMASK_ULL(11, 0) | X86_CR4_LA57 | GENMASK_ULL(18, 16) | GENMASK_ULL(23, 20))
 #define VECTORS_OF_EXCEPTIONS	32
 
-typedef const struct vmcb_save_area save_t;
-typedef const struct vmcb_control_area control_t;
-
-static bool paging_64(save_t *save)
+static bool paging_64(const struct vmcb *vmcb)
 {
-	return (save->efer & EFER_LME) && (save->cr0 & X86_CR0_PG);
+	return (vmcb->save.efer & EFER_LME) && (vmcb->save.cr0 & X86_CR0_PG);
 }
 
-static bool efer_off(save_t *save, control_t *control)
+static bool efer_off(const struct vmcb *vmcb)
 {
-	return !(save->efer & EFER_SVME);
+	return !(vmcb->save.efer & EFER_SVME);
 }
 
-static bool efer_reserved(save_t *save, control_t *control)
+static bool efer_reserved(const struct vmcb *vmcb)
 {
-	return save->efer & ~(u64)EFER_KNOWN;
+	return vmcb->save.efer & ~(u64)EFER_KNOWN;
 }
 
-static bool cr0_wide(save_t *save, control_t *control)
+static bool cr0_wide(const struct vmcb *vmcb)
 {
-	return save->cr0 >> 32;
+	return vmcb->save.cr0 >> 32;
 }
 
-static bool cr0_caches(save_t *save, control_t *control)
+static bool cr0_caches(const struct vmcb *vmcb)
 {
-	return (save->cr0 & (X86_CR0_CD | X86_CR0_NW)) == X86_CR0_NW;
+	return (vmcb->save.cr0 & (X86_CR0_CD | X86_CR0_NW)) == X86_CR0_NW;
 }
 
-static bool cr0_long(save_t *save, control_t *control)
+static bool cr0_long(const struct vmcb *vmcb)
 {
-	return paging_64(save) && !(save->cr0 & X86_CR0_PE);
+	return paging_64(vmcb) && !(vmcb->save.cr0 & X86_CR0_PE);
 }
 
-static bool cr3_wide(save_t *save, control_t *control)
+static bool cr3_wide(const struct vmcb *vmcb)
 {
-	return paging_64(save) && save->cr3 >> boot_cpu_data.x86_phys_bits;
+	return paging_64(vmcb) && vmcb->save.cr3 >> boot_cpu_data.x86_phys_bits;
 }
 
-static bool cr4_reserved(save_t *save, control_t *control)
+static bool cr4_reserved(const struct vmcb *vmcb)
 {
-	return save->cr4 & ~(u64)CR4_KNOWN;
+	return vmcb->save.cr4 & ~(u64)CR4_KNOWN;
 }
 
-static bool cr4_long(save_t *save, control_t *control)
+static bool cr4_long(const struct vmcb *vmcb)
 {
-	return paging_64(save) && !(save->cr4 & X86_CR4_PAE);
+	return paging_64(vmcb) && !(vmcb->save.cr4 & X86_CR4_PAE);
 }
 
-static bool code_sizes(save_t *save, control_t *control)
+static bool code_sizes(const struct vmcb *vmcb)
 {
 	const u16 both = SVM_SELECTOR_L_MASK | SVM_SELECTOR_DB_MASK;
 
-	return paging_64(save) && (save->cr4 & X86_CR4_PAE) && (save->cs.attrib & both) == both;
+	return paging_64(vmcb) && (vmcb->save.cr4 & X86_CR4_PAE) && (vmcb->save.cs.attrib & both) == both;
 }
 
-static bool dr6_wide(save_t *save, control_t *control)
+static bool dr6_wide(const struct vmcb *vmcb)
 {
-	return save->dr6 >> 32;
+	return vmcb->save.dr6 >> 32;
 }
 
-static bool dr7_wide(save_t *save, control_t *control)
+static bool dr7_wide(const struct vmcb *vmcb)
 {
-	return save->dr7 >> 32;
+	return vmcb->save.dr7 >> 32;
 }
 
-static bool no_asid(save_t *save, control_t *control)
+static bool no_asid(const struct vmcb *vmcb)
 {
-	return !control->asid;
+	return !vmcb->control.asid;
 }
 
 /* What is injected: an exception that there is none of, or of another type. */
-static bool event_unknown(save_t *save, control_t *control)
+static bool event_unknown(const struct vmcb *vmcb)
 {
-	u32 event = control->event_inj;
+	u32 event = vmcb->control.event_inj;
 	u8 vector = event & SVM_EVTINJ_VEC_MASK;
 
 	if (!(event & SVM_EVTINJ_VALID))
@@ -108,7 +105,7 @@ static bool event_unknown(save_t *save, control_t *control)
 static const struct {
 	const char *field, *check;
 	u16 offset, size;
-	bool (*broken)(save_t *save, control_t *control);
+	bool (*broken)(const struct vmcb *vmcb);
 } rules[] = {
 	{ "EFER", "SVME is clear", SAVE(efer), efer_off },
 	{ "EFER", "a reserved bit is set", SAVE(efer), efer_reserved },
@@ -131,7 +128,7 @@ void svm_explain(struct vmlet_vcpu *vcpu, struct vmlet_broken_rule *rule)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(rules); i++) {
-		if (!rules[i].broken(&vmcb->save, &vmcb->control))
+		if (!rules[i].broken(vmcb))
 			continue;
 		rule->field = rules[i].field;
 		rule->check = rules[i].check;
