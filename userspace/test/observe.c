@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What `vmlet trace --summary` makes of what it sees; no virtual machine is needed. */
+/* What `vmlet trace --summary` and `vmlet report` make of what they see; no virtual machine is needed. */
 #include "check.h"
 #include "exit_times.h"
+#include "html.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,66 @@ static void table(void)
 	free(text);
 }
 
+static void write_hostile(FILE *out)
+{
+	vmlet_html_text(out, "<b a=\"&\" c='d'>\033[2J\303\244\x7f\n");
+}
+
+static void escapes(void)
+{
+	char *text = text_of(write_hostile);
+
+	CHECK(!strcmp(text, "&#60;b a=&#34;&#38;&#34; c=&#39;d&#39;&#62;?[2J????"));
+	free(text);
+}
+
+static void write_images(FILE *out)
+{
+	vmlet_html_image(out, "<svg/>", 6, "a\"b");
+	vmlet_html_image(out, "<svg>\377\376", 7, "");
+	vmlet_html_image(out, "<svg>\377\376>", 8, "");
+}
+
+static void images(void)
+{
+	char *text = text_of(write_images);
+
+	CHECK(strstr(text, "<img alt=\"a&#34;b\" src=\"data:image/svg+xml;base64,PHN2Zy8+\">\n"));
+	CHECK(strstr(text, "base64,PHN2Zz7//g==\""));
+	CHECK(strstr(text, "base64,PHN2Zz7//j4=\""));
+	free(text);
+}
+
+static void look(struct vmlet_history *history, uint64_t count, uint64_t time, double seconds)
+{
+	struct vmlet_stats_sample sample = { .exits = 2, .tsc_khz = 1000 };
+
+	sample.exit[1].count = count;
+	sample.exit[1].time[VMLET_TIME_KERNEL] = time;
+	sample.exit[1].histogram[VMLET_TIME_KERNEL][3] = count;
+	if (seconds)
+		vmlet_history_add(history, &sample, seconds);
+	else
+		vmlet_history_begin(history, &sample);
+}
+
+static void history_adds_up(void)
+{
+	static struct vmlet_history history;
+
+	look(&history, 10, 1000, 0);
+	look(&history, 13, 1500, 1);
+	look(&history, 20, 1600, 2.5);
+	CHECK(history.moments == 2);
+	CHECK(history.moment[0].begin == 0 && history.moment[0].end == 1);
+	CHECK(history.moment[1].begin == 1 && history.moment[1].end == 2.5);
+	CHECK(history.moment[0].count[1] == 3 && history.moment[1].count[1] == 7);
+	CHECK(history.moment[0].time[VMLET_TIME_KERNEL] == 500 && history.moment[1].time[VMLET_TIME_KERNEL] == 100);
+	CHECK(history.sum.exit[1].count == 10 && history.sum.exit[1].histogram[VMLET_TIME_KERNEL][3] == 10);
+	CHECK(vmlet_history_time(&history, VMLET_TIME_KERNEL) == 600 && !vmlet_history_time(&history, VMLET_TIME_USER));
+	CHECK(vmlet_history_seconds(&history) == 2.5);
+}
+
 static const struct test tests[] = {
 	{ "an exit is paired with the next entry", exit_and_entry },
 	{ "of the same virtual CPU", many_cpus },
@@ -135,6 +196,9 @@ static const struct test tests[] = {
 	{ "names of threads tell nothing", names_that_lie },
 	{ "more reasons than there are", more_than_fits },
 	{ "the table", table },
+	{ "names in HTML are text", escapes },
+	{ "images are in base64", images },
+	{ "a history adds up", history_adds_up },
 };
 
 int main(void)
