@@ -57,7 +57,7 @@ static struct vmlet_exit_reason *find(struct vmlet_exit_times *times, const char
 		return NULL;
 	times->reasons++;
 	*reason = (struct vmlet_exit_reason) { .least = UINT64_MAX };
-	strcpy(reason->name, name);
+	snprintf(reason->name, sizeof(reason->name), "%s", name);
 	return reason;
 }
 
@@ -90,28 +90,31 @@ static void take(struct vmlet_exit_times *times, const struct event *event)
 	open->reason = NULL;
 }
 
-/* How many is not always told. An entry may be among them: no exit before it is paired with what comes behind. */
-static bool take_loss(struct vmlet_exit_times *times, const char *line)
+/* How many is not always told. */
+static uint64_t count_lost(const char *line)
 {
-	unsigned long long lost = 1;
+	unsigned long long lost;
 	int end = 0;
 
-	sscanf(line, "CPU:%*u [LOST EVENTS]%n", &end);
-	if (!end)
-		sscanf(line, "CPU:%*u [LOST %llu EVENTS]%n", &lost, &end);
-	if (!end)
-		return false;
-	times->lost += lost;
-	memset(times->open, 0, sizeof(times->open));
-	return true;
+	if (sscanf(line, "CPU:%*u [LOST EVENTS]%n", &end) == 0 && end)
+		return 1;
+	if (sscanf(line, "CPU:%*u [LOST %llu EVENTS]%n", &lost, &end) == 1 && end)
+		return lost;
+	return 0;
 }
 
+/* An entry may be among what is lost: no exit before it is paired with what comes behind. */
 void vmlet_exit_times_line(struct vmlet_exit_times *times, const char *line)
 {
+	uint64_t lost = count_lost(line);
 	struct event event;
 
-	if (!take_loss(times, line) && parse(line, &event))
+	if (lost) {
+		times->lost += lost;
+		memset(times->open, 0, sizeof(times->open));
+	} else if (parse(line, &event)) {
 		take(times, &event);
+	}
 }
 
 static int by_time(const void *a, const void *b)

@@ -77,8 +77,8 @@ void vmlet_figure_shares(FILE *script, const struct vmlet_history *history)
 		"set style fill solid noborder\n"
 		"plot", sorted.exits - 1);
 	for (int what = 0; what < VMLET_TIMES; what++) {
-		fprintf(script, " $shares using (0):1:(%s):%d:($1-0.4):($1+0.4):ytic(2) with boxxyerror"
-			" linecolor '%s' title '%s',", lows[what], what + 3, time_colours[what], time_names[what]);
+		fprintf(script, " $shares using (0):1:(%s):%d:($1-0.4):($1+0.4):ytic(2) \\\n"
+			"with boxxyerror linecolor '%s' title '%s',", lows[what], what + 3, time_colours[what], time_names[what]);
 	}
 	fputc('\n', script);
 }
@@ -144,8 +144,8 @@ void vmlet_figure_rates(FILE *script, const struct vmlet_history *history)
 		"set ylabel 'exits per second'\n"
 		"set xrange [0:%g]\n"
 		"set yrange [0:1<*]\n"
-		"plot for [i=2:%u] $rates using 1:i with linespoints pointtype 7 pointsize 0.3 linewidth 1.5"
-		" title columnheader(i)\n", vmlet_history_seconds(history),
+		"plot for [i=2:%u] $rates using 1:i with linespoints pointtype 7 pointsize 0.3 linewidth 1.5 \\\n"
+		"title columnheader(i)\n", vmlet_history_seconds(history),
 		(sorted.exits < LINES ? sorted.exits : LINES + 1) + 1);
 }
 

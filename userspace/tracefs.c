@@ -17,7 +17,7 @@
 #define ROOT "/sys/kernel/tracing"
 
 static const struct vmlet_remedy tracefs_remedies[] = {
-	{ ENOENT, "tracefs is not there. Mount it: `mount -t tracefs tracefs " ROOT "`" },
+	{ ENOENT, "tracefs is not there. Mount it: `mount -t tracefs nodev " ROOT "`" },
 	{ EACCES, "only root may look at tracepoints. Run this as root" },
 	{ EPERM, "the system forbids it: it is locked down, or this is a container" },
 	{ 0 },
