@@ -2,8 +2,8 @@
 /*
  * DOC: from lines of trace_pipe to a table of what exits cost
  *
- * A line begins with the thread's name, in 16 columns, and its number. The name is anything that its process wants, so nothing
- * in it counts, and lines that another form begins are left out.
+ * A line begins with the thread's name, in 16 columns, and its number. The name is anything that its process wants, so
+ * nothing in it counts, and lines that begin otherwise are left out.
  */
 #include "exit_times.h"
 #include "macros.h"

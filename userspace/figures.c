@@ -113,6 +113,25 @@ static int by_count(const void *a, const void *b)
 	return ((*x)->count < (*y)->count) - ((*x)->count > (*y)->count);
 }
 
+/* A column for each of the first reasons, one for all others. */
+static void print_rates(FILE *script, const struct vmlet_history *history, const struct vmlet_moment *moment,
+			const struct vmlet_stats_sorted *sorted)
+{
+	double seconds = moment->end - moment->begin;
+	uint64_t others = 0;
+
+	fprintf(script, "%.3f", (moment->begin + moment->end) / 2);
+	for (uint32_t i = 0; i < sorted->exits; i++) {
+		uint64_t count = moment->count[sorted->exit[i] - history->sum.exit];
+
+		if (i < LINES)
+			fprintf(script, " %.2f", count / seconds);
+		else
+			others += count;
+	}
+	fprintf(script, " %.2f\n", others / seconds);
+}
+
 void vmlet_figure_rates(FILE *script, const struct vmlet_history *history)
 {
 	struct vmlet_stats_sorted sorted;
@@ -124,21 +143,8 @@ void vmlet_figure_rates(FILE *script, const struct vmlet_history *history)
 	for (uint32_t i = 0; i < sorted.exits && i < LINES; i++)
 		fprintf(script, " %s", sorted.exit[i]->name);
 	fputs(" others\n", script);
-	for (const struct vmlet_moment *moment = history->moment; moment < history->moment + history->moments; moment++) {
-		double seconds = moment->end - moment->begin;
-		uint64_t others = 0;
-
-		fprintf(script, "%.3f", (moment->begin + moment->end) / 2);
-		for (uint32_t i = 0; i < sorted.exits; i++) {
-			uint64_t count = moment->count[sorted.exit[i] - history->sum.exit];
-
-			if (i < LINES)
-				fprintf(script, " %.2f", count / seconds);
-			else
-				others += count;
-		}
-		fprintf(script, " %.2f\n", others / seconds);
-	}
+	for (size_t i = 0; i < history->moments; i++)
+		print_rates(script, history, &history->moment[i], &sorted);
 	fprintf(script, "END\n"
 		"set xlabel 'time in s'\n"
 		"set ylabel 'exits per second'\n"
@@ -146,7 +152,7 @@ void vmlet_figure_rates(FILE *script, const struct vmlet_history *history)
 		"set yrange [0:1<*]\n"
 		"plot for [i=2:%u] $rates using 1:i with linespoints pointtype 7 pointsize 0.3 linewidth 1.5 \\\n"
 		"title columnheader(i)\n", vmlet_history_seconds(history),
-		(sorted.exits < LINES ? sorted.exits : LINES + 1) + 1);
+		(sorted.exits <= LINES ? sorted.exits : LINES + 1) + 1);
 }
 
 /**

@@ -2,8 +2,8 @@
 /*
  * DOC: the page of `vmlet report`
  *
- * It refers to nothing outside, has no scripts, and says so, so that a browser would hold it to that. A diagram is an image with
- * its data: its identifiers and styles are its own.
+ * It refers to nothing outside, has no scripts, and says so, so that a browser would hold it to that. A diagram is an
+ * image with its data: its identifiers and styles are its own.
  */
 #include "html.h"
 #include "figures.h"
@@ -37,9 +37,9 @@ static const char head[] =
 	"<h1>What exits cost</h1>\n";
 
 static const char explanation[] =
-	"<p><b>guest</b>: from entry to exit, the guest's own work and the hardware's. <b>kernel</b>: from exit to next entry, without\n"
-	"what userspace takes; what a halted virtual CPU sleeps is part of hlt. <b>user</b>: from a return to userspace to the next\n"
-	"call. The kernel's time of an exit is told when the guest is entered again.</p>\n";
+	"<p><b>guest</b>: from entry to exit, the guest's own work and the hardware's. <b>kernel</b>: from exit to next entry,\n"
+	"without what userspace takes; what a halted virtual CPU sleeps is part of hlt. <b>user</b>: from a return to userspace\n"
+	"to the next call. The kernel's time of an exit is told when the guest is entered again.</p>\n";
 
 static const char columns[] =
 	"<p>count: exits. share: of the time in kernel and userspace. kernel: all of it; mean, median, 99 %: of an exit in the\n"
@@ -179,8 +179,10 @@ static void print_circumstances(FILE *out, const struct vmlet_history *history)
 	strftime(text, sizeof(text), "%F %T %Z", &parts);
 	fputs("<p>On host ", out);
 	vmlet_html_text(out, host);
-	fprintf(out, ", %.1f s until %s, TSC at %.3f GHz.</p>\n", vmlet_history_seconds(history), text,
-		history->sum.tsc_khz / 1e6);
+	fprintf(out, ", %.1f s until %s", vmlet_history_seconds(history), text);
+	if (history->sum.tsc_khz)
+		fprintf(out, ", TSC at %.3f GHz", history->sum.tsc_khz / 1e6);
+	fputs(".</p>\n", out);
 }
 
 static bool is_timed(const struct vmlet_history *history)
