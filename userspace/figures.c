@@ -223,6 +223,7 @@ void vmlet_figure_histograms(FILE *script, const struct vmlet_history *history, 
 		"set ylabel 'exits'\n"
 		"set style fill solid noborder\n"
 		"unset key\n"
+		"set rmargin 4\n"
 		"set multiplot layout 1,%d title '%s'\n", bucket_begin(span.low, khz), bucket_begin(span.high, khz),
 		2.0 * span.most, khz ? "format '%.0s %cs' rotate by -45" : "format '%g'", VMLET_TIMES, exit->name);
 	for (int what = 0; what < VMLET_TIMES; what++) {

@@ -139,7 +139,7 @@ reporter=$!
 until [ "$(cd "$work/dir" && echo *)" != page ]; do
 	kill -0 $reporter || break
 done
-sleep 2
+sleep 3
 kill $guest
 wait $reporter
 status=$?
