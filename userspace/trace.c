@@ -53,7 +53,7 @@ static const char *const events[] = {
  * struct options - the command line
  * @pid: process, 0: all
  * @ms: milliseconds, 0: until told to stop
- * @events: bits, by events[]; 0: not given
+ * @events: bits, by events[]
  * @summary: a table
  */
 struct options {
@@ -149,20 +149,23 @@ static bool parse(int argc, char **argv, struct options *options)
 		if (!options->pid)
 			return false;
 	}
-	return optind == argc && !(options->summary && options->events);
+	if (optind < argc || (options->summary && options->events))
+		return false;
+	if (!options->events)
+		options->events = options->summary ? SUMMARY_EVENTS : ALL_EVENTS;
+	return true;
 }
 
 /* Events begin last. */
 static bool set_up(const struct vmlet_tracefs *tracefs, const struct options *options)
 {
-	unsigned int bits = options->summary ? SUMMARY_EVENTS : options->events ? options->events : ALL_EVENTS;
 	char file[64];
 	bool ok = vmlet_tracefs_write(tracefs, "options/irq-info", "0") &&
 		  (!options->pid || vmlet_tracefs_only(tracefs, options->pid));
 
 	for (size_t i = 0; ok && i < ARRAY_SIZE(events); i++) {
 		snprintf(file, sizeof(file), "events/vmlet/%s/enable", events[i]);
-		ok = !(bits & 1u << i) || vmlet_tracefs_write(tracefs, file, "1");
+		ok = !(options->events & 1u << i) || vmlet_tracefs_write(tracefs, file, "1");
 	}
 	return ok;
 }
