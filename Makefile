@@ -93,7 +93,7 @@ bench: all
 	scripts/bench
 
 ##
-## make install      module, udev rule and runner for this machine's kernel, or
+## make install      module, udev rule, runner and manual page for this machine's kernel, or
 ##                   KDIR's: [KDIR=] [PREFIX=/usr/local] [DESTDIR=]
 install:
 	KDIR="$(if $(lab),,$(KDIR))" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install

@@ -42,6 +42,24 @@ int vmlet_stat(int argc, char **argv);
 int vmlet_top(int argc, char **argv);
 
 /**
+ * vmlet_report() - `vmlet report`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, VMLET_EXIT_HOST if there is no virtual machine to look at, or no report.
+ */
+int vmlet_report(int argc, char **argv);
+
+/**
+ * vmlet_trace() - `vmlet trace`
+ * @argc: number of arguments, the command's name included
+ * @argv: the arguments
+ *
+ * Return: an exit status, VMLET_EXIT_HOST if there is nothing that can be traced.
+ */
+int vmlet_trace(int argc, char **argv);
+
+/**
  * vmlet_list() - `vmlet list`
  * @argc: number of arguments, the command's name included
  * @argv: the arguments

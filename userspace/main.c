@@ -20,6 +20,8 @@ static const char usage[] =
 	"  check   say what this host can do and what is missing\n"
 	"  stat    say what the exits of running virtual machines cost\n"
 	"  top     show it live\n"
+	"  report  draw it, as an HTML page with diagrams\n"
+	"  trace   print tracepoints of virtual CPUs, or a table of what exits cost\n"
 	"  list    list virtual machines and their virtual CPUs\n"
 	"  events  tell what happens to virtual machines\n"
 	"  tune    list or set what changes how virtual machines are run\n"
@@ -41,6 +43,8 @@ static const struct command commands[] = {
 	{ "check", vmlet_check },
 	{ "stat", vmlet_stat },
 	{ "top", vmlet_top },
+	{ "report", vmlet_report },
+	{ "trace", vmlet_trace },
 	{ "list", vmlet_list },
 	{ "events", vmlet_events },
 	{ "tune", vmlet_tune },

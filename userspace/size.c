@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DOC: numbers of bytes on the command line
+ * DOC: numbers on the command line
  */
 #include "size.h"
 
@@ -28,4 +28,12 @@ bool vmlet_parse_size(const char *text, uint64_t *size)
 		return false;
 	*size <<= shift;
 	return true;
+}
+
+long vmlet_parse_count(const char *text, double unit)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	return *text && !*end && value * unit >= 1 && value * unit < 1e9 ? value * unit : 0;
 }

@@ -4,12 +4,11 @@
  */
 #include "commands.h"
 #include "report.h"
+#include "size.h"
 #include "stats.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,15 +68,6 @@ struct options {
 	long count;
 };
 
-/* A number of something, at least 1. 0: it is not. */
-static long number(const char *text, double unit)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	return *text && !*end && value * unit >= 1 && value * unit < 1e9 ? value * unit : 0;
-}
-
 /* 0, or what is wrong has been said. */
 static int parse(int argc, char **argv, const struct option *known, const char *usage, struct options *options)
 {
@@ -92,10 +82,10 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 			options->json = true;
 			break;
 		case 'i':
-			options->interval = number(optarg, 1000);
+			options->interval = vmlet_parse_count(optarg, 1000);
 			break;
 		case 'c':
-			options->count = number(optarg, 1);
+			options->count = vmlet_parse_count(optarg, 1);
 			if (!options->count)
 				options->interval = 0;
 			break;
@@ -108,32 +98,12 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 		}
 	}
 	if (optind < argc)
-		options->pid = number(argv[optind], 1);
+		options->pid = vmlet_parse_count(argv[optind], 1);
 	if ((optind < argc && !options->pid) || optind + 1 < argc || !options->interval) {
 		fputs(usage, stderr);
 		return VMLET_EXIT_USAGE;
 	}
 	return 0;
-}
-
-/* Somebody's vCPUs, or why there are none has been said. */
-static int find(struct vmlet_stats_list *list, pid_t pid)
-{
-	int ret = vmlet_stats_find(list, pid);
-
-	if (ret) {
-		vmlet_error("statistics: %s", strerror(-ret));
-		return VMLET_EXIT_HOST;
-	}
-	if (list->count)
-		return 0;
-	if (list->refused || (pid && !kill(pid, 0) && geteuid()))
-		vmlet_error("these virtual machines are of another user, or may not be traced: run this as root");
-	else if (pid)
-		vmlet_error("process %d has no virtual machine on " VMLET_DEVICE, (int)pid);
-	else
-		vmlet_error("no virtual machine runs on " VMLET_DEVICE "; `vmlet run` starts one");
-	return VMLET_EXIT_HOST;
 }
 
 /* How many of @source belong to one process, or 1. */
@@ -184,7 +154,7 @@ int vmlet_stat(int argc, char **argv)
 
 	ret = parse(argc, argv, known, stat_usage, &options);
 	if (!ret)
-		ret = find(&list, options.pid);
+		ret = vmlet_stats_need(&list, options.pid);
 	if (ret)
 		return ret;
 	if (options.json)
@@ -275,7 +245,7 @@ int vmlet_top(int argc, char **argv)
 		return ret;
 	take_keys();
 	for (long looks = 0; !options.count || looks <= options.count; looks++) {
-		ret = find(&list, options.pid);
+		ret = vmlet_stats_need(&list, options.pid);
 		if (ret)
 			return ret;
 		look(&options, &list, &sample);

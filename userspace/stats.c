@@ -7,11 +7,13 @@
  */
 #include "stats.h"
 #include "macros.h"
+#include "report.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,20 @@ static const struct vmlet_stats *map_stats(int fd)
 	return stats == MAP_FAILED ? NULL : stats;
 }
 
+static void read_name(pid_t pid, char *name, int size)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(name, size, file))
+		*name = 0;
+	if (file)
+		fclose(file);
+	name[strcspn(name, "\n")] = 0;
+}
+
 static int append(struct vmlet_stats_list *list, pid_t pid, int id, const struct vmlet_stats *stats)
 {
 	struct vmlet_stats_source *source = reallocarray(list->source, list->count + 1, sizeof(*source));
@@ -45,6 +61,7 @@ static int append(struct vmlet_stats_list *list, pid_t pid, int id, const struct
 		return -ENOMEM;
 	list->source = source;
 	source[list->count++] = (struct vmlet_stats_source) { .pid = pid, .id = id, .stats = stats };
+	read_name(pid, list->source[list->count - 1].name, VMLET_STATS_NAME);
 	return 0;
 }
 
@@ -109,6 +126,25 @@ int vmlet_stats_find(struct vmlet_stats_list *list, pid_t pid)
 			ret = find_in(list, atoi(entry->d_name));
 	closedir(dir);
 	return ret;
+}
+
+int vmlet_stats_need(struct vmlet_stats_list *list, pid_t pid)
+{
+	int ret = vmlet_stats_find(list, pid);
+
+	if (ret) {
+		vmlet_error("statistics: %s", strerror(-ret));
+		return VMLET_EXIT_HOST;
+	}
+	if (list->count)
+		return 0;
+	if (list->refused || (pid && !kill(pid, 0) && geteuid()))
+		vmlet_error("these virtual machines are of another user, or may not be traced: run this as root");
+	else if (pid)
+		vmlet_error("process %d has no virtual machine on " VMLET_DEVICE, (int)pid);
+	else
+		vmlet_error("no virtual machine runs on " VMLET_DEVICE "; `vmlet run` starts one");
+	return VMLET_EXIT_HOST;
 }
 
 void vmlet_stats_drop(struct vmlet_stats_list *list)
@@ -198,8 +234,7 @@ static double mean(const struct vmlet_exit_stats *exit, enum vmlet_time what)
 	return n ? (double)exit->time[what] / n : 0;
 }
 
-/* Ticks with three digits and a unit; without a rate they stay ticks. */
-static const char *length(double ticks, uint32_t khz, char *text, size_t size)
+const char *vmlet_stats_duration(double ticks, uint32_t khz, char *text, size_t size)
 {
 	static const char *const units[] = { "ns", "us", "ms", "s" };
 	double value = khz ? ticks * 1e6 / khz : ticks;
@@ -209,9 +244,10 @@ static const char *length(double ticks, uint32_t khz, char *text, size_t size)
 		value /= 1000;
 		unit++;
 	}
-	if (!value)
-		return "-";
-	snprintf(text, size, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, khz ? units[unit] : "ticks");
+	if (value)
+		snprintf(text, size, "%.*f %s", value < 10 ? 2 : value < 100 ? 1 : 0, value, khz ? units[unit] : "ticks");
+	else
+		snprintf(text, size, "-");
 	return text;
 }
 
@@ -229,34 +265,57 @@ static int by_cost(const void *a, const void *b)
 	return (*x)->count < (*y)->count ? 1 : -1;
 }
 
-static void print_row(FILE *out, const struct vmlet_exit_stats *exit, uint64_t all, uint32_t khz)
+void vmlet_stats_sort(struct vmlet_stats_sorted *sorted, const struct vmlet_stats_sample *sample)
 {
-	char text[6][32];
+	*sorted = (struct vmlet_stats_sorted) { 0 };
+	for (uint32_t i = 0; i < sample->exits; i++) {
+		if (!sample->exit[i].count)
+			continue;
+		sorted->exit[sorted->exits++] = &sample->exit[i];
+		sorted->cost += cost(&sample->exit[i]);
+	}
+	qsort(sorted->exit, sorted->exits, sizeof(sorted->exit[0]), by_cost);
+}
 
-	fprintf(out, "%-18s %10llu %6.1f %% %9s %9s %9s %9s %9s %9s\n", exit->name, (unsigned long long)exit->count,
-		all ? 100.0 * cost(exit) / all : 0,
-		length(exit->time[VMLET_TIME_KERNEL], khz, text[0], sizeof(text[0])),
-		length(mean(exit, VMLET_TIME_KERNEL), khz, text[1], sizeof(text[1])),
-		length(quantile(exit, VMLET_TIME_KERNEL, 0.5), khz, text[2], sizeof(text[2])),
-		length(quantile(exit, VMLET_TIME_KERNEL, 0.99), khz, text[3], sizeof(text[3])),
-		length(mean(exit, VMLET_TIME_USER), khz, text[4], sizeof(text[4])),
-		length(mean(exit, VMLET_TIME_GUEST), khz, text[5], sizeof(text[5])));
+const char *const vmlet_stats_columns[VMLET_STATS_COLUMNS] = {
+	"exit", "count", "share", "kernel", "mean", "median", "99 %", "user", "guest",
+};
+
+void vmlet_stats_cells(struct vmlet_stats_cells *cells, const struct vmlet_exit_stats *exit, uint64_t all, uint32_t khz)
+{
+	const double lengths[] = {
+		exit->time[VMLET_TIME_KERNEL], mean(exit, VMLET_TIME_KERNEL), quantile(exit, VMLET_TIME_KERNEL, 0.5),
+		quantile(exit, VMLET_TIME_KERNEL, 0.99), mean(exit, VMLET_TIME_USER), mean(exit, VMLET_TIME_GUEST),
+	};
+	size_t n = 0;
+
+	snprintf(cells->text[n++], VMLET_STATS_CELL, "%s", exit->name);
+	snprintf(cells->text[n++], VMLET_STATS_CELL, "%llu", (unsigned long long)exit->count);
+	snprintf(cells->text[n++], VMLET_STATS_CELL, "%.1f %%", all ? 100.0 * cost(exit) / all : 0);
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+		vmlet_stats_duration(lengths[i], khz, cells->text[n++], VMLET_STATS_CELL);
+}
+
+static void print_row(FILE *out, const char *const *text)
+{
+	fprintf(out, "%-18s %10s %8s %9s %9s %9s %9s %9s %9s\n", text[0], text[1], text[2], text[3], text[4], text[5],
+		text[6], text[7], text[8]);
 }
 
 void vmlet_stats_table(FILE *out, const struct vmlet_stats_sample *sample, unsigned int rows)
 {
-	const struct vmlet_exit_stats *sorted[VMLET_STATS_EXITS];
-	uint64_t all = 0;
+	const char *text[VMLET_STATS_COLUMNS];
+	struct vmlet_stats_sorted sorted;
+	struct vmlet_stats_cells cells;
 
-	for (uint32_t i = 0; i < sample->exits; i++) {
-		sorted[i] = &sample->exit[i];
-		all += cost(sorted[i]);
+	vmlet_stats_sort(&sorted, sample);
+	for (size_t i = 0; i < VMLET_STATS_COLUMNS; i++)
+		text[i] = cells.text[i];
+	print_row(out, vmlet_stats_columns);
+	for (uint32_t i = 0; i < sorted.exits && i < rows; i++) {
+		vmlet_stats_cells(&cells, sorted.exit[i], sorted.cost, sample->tsc_khz);
+		print_row(out, text);
 	}
-	qsort(sorted, sample->exits, sizeof(*sorted), by_cost);
-	fprintf(out, "%-18s %10s %8s %9s %9s %9s %9s %9s %9s\n", "exit", "count", "share", "kernel", "mean", "median",
-		"99 %", "user", "guest");
-	for (uint32_t i = 0; i < sample->exits && i < rows && sorted[i]->count; i++)
-		print_row(out, sorted[i], all, sample->tsc_khz);
 }
 
 static void print_histogram(FILE *out, const __u64 *histogram)

@@ -13,15 +13,18 @@
 #include <sys/types.h>
 
 #define VMLET_STATS_EXITS 64
+#define VMLET_STATS_NAME 32
 
 /**
  * struct vmlet_stats_source - a vCPU whose statistics are mapped here
  * @pid: process that has it
+ * @name: the process's: what it wants to be called, not for everybody's eyes as it is
  * @id: its number
  * @stats: what the kernel writes
  */
 struct vmlet_stats_source {
 	pid_t pid;
+	char name[VMLET_STATS_NAME];
 	int id;
 	const struct vmlet_stats *stats;
 };
@@ -46,6 +49,15 @@ struct vmlet_stats_list {
  * Return: 0 or -ENOMEM.
  */
 int vmlet_stats_find(struct vmlet_stats_list *list, pid_t pid);
+
+/**
+ * vmlet_stats_need() - the same, with a message if there are none
+ * @list: filled in
+ * @pid: the process, or 0
+ *
+ * Return: 0, or an exit status: why there are none has been said.
+ */
+int vmlet_stats_need(struct vmlet_stats_list *list, pid_t pid);
 
 /**
  * vmlet_stats_drop() - undoes vmlet_stats_find()
@@ -79,6 +91,58 @@ void vmlet_stats_sample(struct vmlet_stats_sample *sample, const struct vmlet_st
  * @before: the earlier one
  */
 void vmlet_stats_since(struct vmlet_stats_sample *sample, const struct vmlet_stats_sample *before);
+
+/**
+ * vmlet_stats_duration() - a length of time with three digits and a unit
+ * @ticks: of the TSC
+ * @khz: its rate; 0: not known, and ticks they stay
+ * @text: room for it
+ * @size: how much
+ *
+ * Return: @text, "-" if it is none.
+ */
+const char *vmlet_stats_duration(double ticks, uint32_t khz, char *text, size_t size);
+
+/**
+ * struct vmlet_stats_sorted - reasons of a sample that there were
+ * @exit: them, with most time in kernel and userspace first
+ * @exits: how many
+ * @cost: that time, of all
+ */
+struct vmlet_stats_sorted {
+	const struct vmlet_exit_stats *exit[VMLET_STATS_EXITS];
+	uint32_t exits;
+	uint64_t cost;
+};
+
+/**
+ * vmlet_stats_sort() - sort a sample
+ * @sorted: filled in, points into @sample
+ * @sample: the sample
+ */
+void vmlet_stats_sort(struct vmlet_stats_sorted *sorted, const struct vmlet_stats_sample *sample);
+
+#define VMLET_STATS_COLUMNS 9
+#define VMLET_STATS_CELL 32
+
+/**
+ * struct vmlet_stats_cells - a row of a table, below vmlet_stats_columns[]
+ * @text: its cells
+ */
+struct vmlet_stats_cells {
+	char text[VMLET_STATS_COLUMNS][VMLET_STATS_CELL];
+};
+
+extern const char *const vmlet_stats_columns[VMLET_STATS_COLUMNS];
+
+/**
+ * vmlet_stats_cells() - a reason's row
+ * @cells: filled in
+ * @exit: the reason
+ * @all: time in kernel and userspace of which its share is told
+ * @khz: rate of the TSC
+ */
+void vmlet_stats_cells(struct vmlet_stats_cells *cells, const struct vmlet_exit_stats *exit, uint64_t all, uint32_t khz);
 
 /**
  * vmlet_stats_table() - print a sample, reasons with most time in kernel and userspace first
