@@ -21,10 +21,9 @@ static const char usage[] =
 	"Set numbers that change how virtual machines are run, all of them and at once, or list them.\n"
 	"Each is a parameter of the module, too. To set one takes root (CAP_SYS_ADMIN).\n"
 	"\n"
-	"  -h, --help  this text\n"
+	"exit status: 0, 1 if it cannot be set, 2 wrong usage\n"
 	"\n"
-	"example:\n"
-	"  vmlet tune exit_records=1\n";
+	"example: vmlet tune exit_records=1\n";
 
 static bool print_tunable(const struct vmlet_message *message, void *data)
 {
