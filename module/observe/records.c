@@ -70,6 +70,22 @@ void vmlet_record_exit(struct vmlet_vcpu *vcpu)
 	WRITE_ONCE(stats->recorded, stats->recorded + 1);
 }
 
+/* Once for a vCPU: the statistics have the last one, and who wants each has the notifications. */
+static void log_failure(const struct vmlet_vcpu *vcpu, const struct vmlet_broken_rule *rule)
+{
+	const struct vmlet_entry_failure *failure = &vcpu->stats->entry_failure;
+	u64 vm = vcpu->vm->owner.id;
+
+	if (failure->count != 1)
+		return;
+	if (rule->check)
+		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): %s is %#llx: %s\n", vm, vcpu->id,
+				    failure->hw_reason, rule->field, rule->value, rule->check);
+	else
+		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): no broken rule found\n", vm, vcpu->id,
+				    failure->hw_reason);
+}
+
 void vmlet_record_failure(struct vmlet_vcpu *vcpu, u64 hw_reason)
 {
 	struct vmlet_entry_failure *failure = &vcpu->stats->entry_failure;
@@ -81,10 +97,5 @@ void vmlet_record_failure(struct vmlet_vcpu *vcpu, u64 hw_reason)
 	strscpy(failure->field, rule.field ?: "", sizeof(failure->field));
 	strscpy(failure->check, rule.check ?: "", sizeof(failure->check));
 	WRITE_ONCE(failure->count, failure->count + 1);
-	if (rule.check)
-		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): %s is %#llx: %s\n",
-				    vcpu->vm->owner.id, vcpu->id, hw_reason, rule.field, rule.value, rule.check);
-	else
-		pr_info_ratelimited("vmlet: VM %llu, vCPU %d: VM entry failed (%#llx): no broken rule found\n",
-				    vcpu->vm->owner.id, vcpu->id, hw_reason);
+	log_failure(vcpu, &rule);
 }
