@@ -88,9 +88,11 @@ fuzz: all
 check-kvm-selftests:
 	scripts/check-kvm-selftests
 
-## make bench        instructions per exit, vmlet beside stock KVM
+## make bench        what exits cost, vmlet beside stock KVM, into Documentation/benchmarks: in
+##                   instructions, in each kind of lab host (an hour); with KDIR, as root, in
+##                   ticks of this machine. scripts/bench measures parts of it
 bench: all
-	scripts/bench
+	scripts/bench $(if $(lab),,hardware)
 
 ##
 ## make install      module, udev rule, runner and manual page for this machine's kernel, or

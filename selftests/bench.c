@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an exit costs: bench DEVICE [--json]
+ * What an exit costs: bench DEVICE [--json] [--rounds N] [ROW...]
  *
  * Every figure is a difference of the time-stamp counter, from guest instruction to
  * next guest instruction, the guest's own loop included. On hardware it is in
  * cycles; in an emulator whose counter counts instructions, in instructions.
  * Exits that the kernel answers are timed by the guest, the others by the host.
+ * What is timed has a mark before and behind it: scripts/bench-count.
  */
+#include <fnmatch.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <x86intrin.h>
+#include <sys/wait.h>
 
 #include "lib/machine.h"
 #include "lib/pvclock.h"
@@ -27,12 +31,15 @@
 #define VECTOR		0x45
 #define GSI		30
 
+/* Nothing to a CPU, a breakpoint to Bochs' debugger and known to our plugin for QEMU. */
+#define MARK	"xchg %bx, %bx\n"
+
 /* RBP rounds of the body, between two readings of the counter. */
 #define TIMED(body)							\
-	"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %r8\n"	\
+	MARK "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %r8\n"	\
 	"1: " body "\n dec %ebp\n jnz 1b\n"				\
-	"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n sub %r8, %rax\n"	\
-	"mov %rax, 0x30000\n hlt"
+	"rdtsc\n" MARK "shl $32, %rdx\n or %rdx, %rax\n"		\
+	"sub %r8, %rax\n mov %rax, 0x30000\n hlt"
 
 GUEST_PROGRAM(cpuid_loop, LONG, TIMED("xor %eax, %eax\n cpuid"));
 GUEST_PROGRAM(rdmsr_loop, LONG, "mov $0x1b, %ecx\n" TIMED("rdmsr"));
@@ -46,14 +53,28 @@ GUEST_PROGRAM(in_loop, LONG, "1: in $0x10, %al\n jmp 1b");
 GUEST_PROGRAM(write_loop, LONG, "1: mov %eax, 0xd0000\n jmp 1b");
 GUEST_PROGRAM(read_loop, LONG, "1: mov 0xd0000, %eax\n jmp 1b");
 GUEST_PROGRAM(hlt_loop, LONG, "1: hlt\n jmp 1b");
-GUEST_PROGRAM(touch_loop, LONG, "mov $0x400000, %edi\n"
-	      TIMED("movb $1, (%rdi)\n add $0x1000, %rdi"));
+GUEST_PROGRAM(touch_loop, LONG, TIMED("movb $1, (%rdi)\n add $0x1000, %rdi"));
 
 GUEST_PROGRAM(event_port_loop, LONG, "mov $0x500, %edx\n mov %edx, %esi\n"
 	      TIMED("mov %esi, %edx\n out %al, %dx"));
 GUEST_PROGRAM(event_page_loop, LONG, TIMED("mov %eax, 0xd0000"));
 
-/* The same in C, for machines with interrupt controllers. */
+/* The same for C. */
+GUEST_INLINE u64 timed_from(void)
+{
+	asm volatile(MARK);
+	return rdtsc();
+}
+
+GUEST_INLINE u64 timed_since(u64 begin)
+{
+	u64 cost = rdtsc() - begin;
+
+	asm volatile(MARK);
+	return cost;
+}
+
+/* For machines with interrupt controllers. */
 static volatile u64 ticks;
 static volatile u32 taken, answered, ready;
 
@@ -64,11 +85,11 @@ GUEST name(u64 rounds)							\
 									\
 	x2apic_enable();						\
 	setup;								\
-	begin = rdtsc();						\
+	begin = timed_from();						\
 	for (u64 i = 0; i < rounds; i++) {				\
 		body;							\
 	}								\
-	ticks = rdtsc() - begin;					\
+	ticks = timed_since(begin);					\
 	guest_done();							\
 }
 
@@ -140,9 +161,11 @@ GUEST answers(u64 rounds)
 
 struct bench {
 	struct machine m;
+	pid_t others;		/* who has other VMs */
 	u8 *touched;
 	int event;
 	u64 rounds;
+	unsigned int size;
 };
 
 /* Each returns what `rounds` rounds took. */
@@ -157,18 +180,26 @@ struct row {
 	void (*guest)(u64 rounds); /* instead of a program: with interrupt controllers */
 	long cap;		/* without it there is nothing to measure */
 	void (*prepare)(struct bench *bench);
+	unsigned int size;	/* of what there is more and more in rows of one kind */
 };
 
-static u64 in_guest(struct bench *bench)
+/* What touches pages begins at this one. */
+static u64 in_guest_at(struct bench *bench, u64 rounds, u64 page)
 {
 	struct kvm_regs regs;
 
 	guest_restart(&bench->m.vcpu[0]);
 	vcpu_get_regs(&bench->m.vcpu[0], &regs);
-	regs.rbp = bench->rounds;
+	regs.rbp = rounds;
+	regs.rdi = TOUCHED + page * PAGE;
 	vcpu_set_regs(&bench->m.vcpu[0], &regs);
 	vcpu_run_until(&bench->m.vcpu[0], KVM_EXIT_HLT);
 	return *(u64 *)(bench->m.vm.ram + RESULT);
+}
+
+static u64 in_guest(struct bench *bench)
+{
+	return in_guest_at(bench, bench->rounds, 0);
 }
 
 /* The guest in C, which is told how many rounds there are. */
@@ -197,12 +228,12 @@ static u64 between_vcpus(struct bench *bench)
 static u64 event_writes(struct bench *bench)
 {
 	const u64 one = 1;
-	u64 begin = __rdtsc();
+	u64 begin = timed_from();
 
 	for (u64 i = 0; i < bench->rounds; i++)
 		if (write(bench->event, &one, sizeof(one)) != sizeof(one))
 			die("an eventfd does not take a signal");
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 static void prepare_irqfd(struct bench *bench)
@@ -235,11 +266,11 @@ static void prepare_page(struct bench *bench)
 
 static u64 run_loop(struct bench *bench, u32 exit)
 {
-	u64 begin = __rdtsc();
+	u64 begin = timed_from();
 
 	for (u64 i = 0; i < bench->rounds; i++)
 		vcpu_run_until(&bench->m.vcpu[0], exit);
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 static u64 io_exits(struct bench *bench)
@@ -282,6 +313,74 @@ static u64 touch_absent(struct bench *bench)
 	return touch(bench, 0);
 }
 
+/* Slots of a page each. Another one every time, far from the last: no cache helps. */
+static u64 touch_slots(struct bench *bench)
+{
+	u64 cost = 0;
+
+	for (u64 i = 0; i < bench->rounds; i++) {
+		u64 page = i * 7919 % bench->size;
+
+		madvise(bench->touched + page * PAGE, PAGE, MADV_DONTNEED);
+		madvise(bench->touched + page * PAGE, PAGE, MADV_POPULATE_WRITE);
+		cost += in_guest_at(bench, 1, page);
+	}
+	return cost;
+}
+
+static void prepare_slots(struct bench *bench)
+{
+	for (u64 i = 0; i < bench->size; i++)
+		vm_set_memory(&bench->m.vm, i + 1, 0, TOUCHED + i * PAGE, PAGE, bench->touched + i * PAGE);
+}
+
+static void prepare_vcpus(struct bench *bench)
+{
+	while (bench->m.vcpus < bench->size) {
+		vcpu_create(&bench->m.vm, &bench->m.vcpu[bench->m.vcpus], bench->m.vcpus);
+		bench->m.vcpus++;
+	}
+}
+
+static void create_machine(struct machine *m)
+{
+	vm_create_bare(&m->vm);
+	vcpu_create_bare(&m->vm, &m->vcpu[0], 0);
+	m->vcpus = 1;
+}
+
+/* In a process of their own, as others are: its memory is no business of theirs. */
+static void prepare_others(struct bench *bench)
+{
+	struct machine *others = calloc(bench->size, sizeof(*others));
+	int made[2];
+	char byte;
+
+	if (!others || pipe(made))
+		die("no memory or no pipe for other VMs");
+	bench->others = fork();
+	if (!bench->others) {
+		for (unsigned int i = 0; i < bench->size; i++)
+			create_machine(&others[i]);
+		if (write(made[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(made[1]);
+	if (read(made[0], &byte, 1) != 1)
+		die("other VMs cannot be made");
+	close(made[0]);
+	free(others);
+}
+
+static void drop_others(struct bench *bench)
+{
+	if (!bench->others)
+		return;
+	kill(bench->others, SIGKILL);
+	waitpid(bench->others, NULL, 0);
+}
+
 /* What the host's own fault costs: the yardstick for the row above. */
 static u64 touch_in_host(struct bench *bench)
 {
@@ -289,10 +388,10 @@ static u64 touch_in_host(struct bench *bench)
 	u64 begin;
 
 	madvise(bench->touched, size, MADV_DONTNEED);
-	begin = __rdtsc();
+	begin = timed_from();
 	for (size_t i = 0; i < size; i += PAGE)
 		*(volatile u8 *)(bench->touched + i) = 1;
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 static u64 immediate_exits(struct bench *bench)
@@ -300,54 +399,57 @@ static u64 immediate_exits(struct bench *bench)
 	u64 cost, begin;
 
 	bench->m.vcpu[0].run->immediate_exit = 1;
-	begin = __rdtsc();
+	begin = timed_from();
 	for (u64 i = 0; i < bench->rounds; i++)
 		__vcpu_run(&bench->m.vcpu[0]);
-	cost = __rdtsc() - begin;
+	cost = timed_since(begin);
 	bench->m.vcpu[0].run->immediate_exit = 0;
 	return cost;
 }
 
 static u64 create_and_destroy(struct bench *bench)
 {
-	u64 begin = __rdtsc();
+	u64 begin = timed_from();
 
 	for (u64 i = 0; i < bench->rounds; i++) {
-		struct vcpu vcpu;
-		struct vm vm;
+		struct machine m;
 
-		vm_create_bare(&vm);
-		vcpu_create_bare(&vm, &vcpu, 0);
-		vcpu_destroy(&vcpu);
-		vm_destroy(&vm);
+		create_machine(&m);
+		machine_destroy(&m);
 	}
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 static u64 getppids(struct bench *bench)
 {
-	u64 begin = __rdtsc();
+	u64 begin = timed_from();
 
 	for (u64 i = 0; i < bench->rounds; i++)
 		syscall(SYS_getppid);
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 static u64 failing_ioctls(struct bench *bench)
 {
-	u64 begin = __rdtsc();
+	u64 begin = timed_from();
 
 	for (u64 i = 0; i < bench->rounds; i++)
 		ioctl(bench->m.vm.dev, KVM_GET_API_VERSION, 1);
-	return __rdtsc() - begin;
+	return timed_since(begin);
 }
 
 #define PROGRAM(name, what, program, batch, rounds) \
-	{ name, what, program, batch, rounds, NULL, 0, NULL }
+	{ name, what, program, batch, rounds, NULL, 0, NULL, 0 }
 #define EVENT(name, what, program, prepare) \
-	{ name, what, program, in_guest, 2000, NULL, KVM_CAP_IOEVENTFD, prepare }
+	{ name, what, program, in_guest, 2000, NULL, KVM_CAP_IOEVENTFD, prepare, 0 }
 #define APIC(name, what, guest, batch, rounds, prepare) \
-	{ name, what, NULL, batch, rounds, guest, 0, prepare }
+	{ name, what, NULL, batch, rounds, guest, 0, prepare, 0 }
+#define SLOTS(size) { "npf_slots_" #size, "host page there, its slot one of so many", \
+	&touch_loop, touch_slots, 100, NULL, 0, prepare_slots, size }
+#define VCPUS(size) { "cpuid_vcpus_" #size, "vCPUs created, one runs", \
+	&cpuid_loop, in_guest, 2000, NULL, 0, prepare_vcpus, size }
+#define VMS(size) { "vm_create_vms_" #size, "VMs that there are besides", \
+	&hlt_loop, create_and_destroy, 4, NULL, 0, prepare_others, size }
 
 static const struct row rows[] = {
 	PROGRAM("cpuid", "answered in the kernel", &cpuid_loop, in_guest, 2000),
@@ -379,6 +481,9 @@ static const struct row rows[] = {
 	APIC("ipi_halt", "there and back, both halted", ping_loop, between_vcpus, 200, NULL),
 	APIC("irqfd_msi", "a signal, by the host", eoi_loop, event_writes, 2000, prepare_irqfd),
 	PROGRAM("eventfd", "for scale: without an irqfd", &hlt_loop, event_writes, 2000),
+	SLOTS(1), SLOTS(10), SLOTS(100), SLOTS(1000), SLOTS(10000), SLOTS(30000),
+	VCPUS(1), VCPUS(8), VCPUS(64),
+	VMS(0), VMS(10), VMS(100),
 };
 
 static int compare(const void *a, const void *b)
@@ -388,11 +493,16 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static size_t touched_bytes(const struct bench *bench)
+{
+	return (bench->rounds > bench->size ? bench->rounds : bench->size) * PAGE;
+}
+
 static void set_up(struct bench *bench, const struct row *row)
 {
 	const struct guest_program *program = row->program;
 
-	bench->rounds = row->rounds;
+	bench->size = row->size;
 	bench->event = eventfd(0, EFD_CLOEXEC);
 	if (row->guest) {
 		machine_create(&bench->m, KERNEL_IRQCHIP, 2);
@@ -408,16 +518,16 @@ static void set_up(struct bench *bench, const struct row *row)
 		bench->m.vcpus = 1;
 		guest_load(&bench->m.vcpu[0], program);
 	}
-	bench->touched = pages_alloc(row->rounds * PAGE);
-	madvise(bench->touched, row->rounds * PAGE, MADV_NOHUGEPAGE);
+	bench->touched = pages_alloc(touched_bytes(bench));
+	madvise(bench->touched, touched_bytes(bench), MADV_NOHUGEPAGE);
 	if (row->prepare)
 		row->prepare(bench);
 }
 
 /* Fills in the cost of a round for each batch, lowest first; false: it cannot be had. */
-static bool measure(const struct row *row, double cost[BATCHES])
+static bool measure(const struct row *row, u64 rounds, double cost[BATCHES])
 {
-	struct bench bench = { 0 };
+	struct bench bench = { .rounds = rounds };
 
 	if (row->cap && device_cap(row->cap) <= 0)
 		return false;
@@ -426,9 +536,10 @@ static bool measure(const struct row *row, double cost[BATCHES])
 	set_up(&bench, row);
 	row->batch(&bench);	/* warm up */
 	for (int i = 0; i < BATCHES; i++)
-		cost[i] = (double)row->batch(&bench) / row->rounds;
+		cost[i] = (double)row->batch(&bench) / rounds;
 	qsort(cost, BATCHES, sizeof(cost[0]), compare);
-	munmap(bench.touched, row->rounds * PAGE);
+	munmap(bench.touched, touched_bytes(&bench));
+	drop_others(&bench);
 	machine_destroy(&bench.m);
 	close(bench.event);
 	return true;
@@ -443,11 +554,10 @@ static void print_text(const struct row *row, const double cost[BATCHES])
 	fflush(stdout);
 }
 
-static void print_json(const struct row *row, const double cost[BATCHES], bool first)
+static void print_json(const struct row *row, u64 rounds, const double cost[BATCHES], bool first)
 {
 	printf("%s\n    {\"name\": \"%s\", \"median\": %.1f, \"rounds\": %llu, \"batches\": [",
-	       first ? "" : ",", row->name, cost[BATCHES / 2],
-	       (unsigned long long)row->rounds);
+	       first ? "" : ",", row->name, cost[BATCHES / 2], (unsigned long long)rounds);
 	for (int i = 0; i < BATCHES; i++)
 		printf("%s%.1f", i ? ", " : "", cost[i]);
 	printf("]}");
@@ -455,48 +565,71 @@ static void print_json(const struct row *row, const double cost[BATCHES], bool f
 }
 
 /* Is it one of those that were asked for? */
-static bool wanted(const struct row *row, char *const *names)
+static bool wanted(const struct row *row, char *const *patterns)
 {
-	const char *any = *names;
+	const char *any = *patterns;
 
-	while (*names && strcmp(*names, row->name))
-		names++;
-	return !any || *names;
+	while (*patterns && fnmatch(*patterns, row->name, 0))
+		patterns++;
+	return !any || *patterns;
+}
+
+static void report(const struct row *row, u64 rounds, bool json)
+{
+	static bool first = true;
+	double cost[BATCHES];
+
+	if (!measure(row, rounds, cost)) {
+		if (!json)
+			printf("%-24s %12s  %8s  %s\n", row->name, "-", "", row->what);
+		return;
+	}
+	if (json)
+		print_json(row, rounds, cost, first);
+	else
+		print_text(row, cost);
+	first = false;
+}
+
+static int usage(const char *name)
+{
+	fprintf(stderr, "usage: %s DEVICE [--json] [--rounds N] [ROW...]\n"
+		"  DEVICE  /dev/vmlet, /dev/kvm, or another that speaks the KVM API\n"
+		"  N       rounds of each batch, instead of what each row has\n"
+		"  ROW     what to measure, as patterns of the shell's: all that there is if none is given\n",
+		name);
+	return 2;
 }
 
 int main(int argc, char **argv)
 {
-	bool json = argc > 2 && !strcmp(argv[2], "--json"), first = true;
-	char **names = argv + 2 + json;
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ 0 }
+	};
+	bool json = false;
+	u64 rounds = 0;
+	int option;
 
-	if (argc < 2 || argv[1][0] == '-') {
-		fprintf(stderr, "usage: %s DEVICE [--json] [ROW...]\n"
-			"  DEVICE  /dev/vmlet, /dev/kvm, or another that speaks the KVM API\n"
-			"  ROW     what to measure: all that there is if none is named\n",
-			argv[0]);
-		return 2;
-	}
-	setenv("VMLET_DEVICE", argv[1], 1);
-	if (json)
-		printf("{\"device\": \"%s\", \"rows\": [", argv[1]);
-	else
-		printf("%-24s %12s  %8s  %s\n", argv[1], "TSC, median", "spread", "");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		double cost[BATCHES];
-
-		if (!wanted(&rows[i], names))
-			continue;
-		if (!measure(&rows[i], cost)) {
-			if (!json)
-				printf("%-24s %12s  %8s  %s\n", rows[i].name, "-", "", rows[i].what);
-			continue;
-		}
-		if (json)
-			print_json(&rows[i], cost, first);
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'j')
+			json = true;
+		else if (option == 'r')
+			rounds = strtoul(optarg, NULL, 0);
 		else
-			print_text(&rows[i], cost);
-		first = false;
+			return usage(argv[0]);
 	}
+	if (optind == argc)
+		return usage(argv[0]);
+	setenv("VMLET_DEVICE", argv[optind], 1);
+	if (json)
+		printf("{\"device\": \"%s\", \"rows\": [", argv[optind]);
+	else
+		printf("%-24s %12s  %8s  %s\n", argv[optind], "TSC, median", "spread", "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (wanted(&rows[i], argv + optind + 1))
+			report(&rows[i], rounds ? rounds : rows[i].rounds, json);
 	if (json)
 		printf("\n]}\n");
 	return 0;
