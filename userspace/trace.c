@@ -198,7 +198,10 @@ static void take_lines(struct reader *reader)
 		reader->len = 0;
 }
 
-/* All that there is now. False: it cannot be read, or nobody listens to us. */
+/*
+ * All that there is now; more than can be read where events come faster than this prints them. False: it cannot be read, or nobody
+ * listens to us.
+ */
 static bool drain(struct reader *reader, int pipe, uint64_t end)
 {
 	ssize_t n;
@@ -206,14 +209,14 @@ static bool drain(struct reader *reader, int pipe, uint64_t end)
 	while ((n = read(pipe, reader->text + reader->len, sizeof(reader->text) - reader->len)) > 0) {
 		reader->len += n;
 		take_lines(reader);
-		if (vmlet_stop_signal() || vmlet_stop_clock() >= end)
+		if (ferror(stdout) || vmlet_stop_signal() || vmlet_stop_clock() >= end)
 			break;
 	}
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		vmlet_error("trace_pipe: %s", strerror(errno));
 		return false;
 	}
-	return !fflush(stdout);
+	return !fflush(stdout) && !ferror(stdout);
 }
 
 /* The process's end is seen before the last look, so nothing of it is left behind. */
