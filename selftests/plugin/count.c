@@ -3,7 +3,7 @@
  * A plugin for QEMU. Between two marks of the benchmark it counts those instructions
  * of the host's kernel that hardware may charge for, by their bytes, and writes at the
  * second mark a line for each of them ("insn COUNT BYTES") and then "end". What they are,
- * scripts/bench-decode knows. Guests and userspace are not counted: the benchmark's are
+ * scripts/bench-decode knows. For a profile it counts all, by address ("at COUNT ADDRESS"). Guests and userspace are not counted: the benchmark's are
  * in the lower half of the address space.
  *
  * QEMU's header is in its source only, so what is used of it is declared here.
@@ -15,6 +15,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define LONGEST 15	/* bytes of an instruction */
+#define CODES (1 << 21)
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
@@ -25,20 +26,22 @@ void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, on_translation callback,
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to, size_t size);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, on_execution callback,
 					    int no_registers, void *data);
 
 EXPORT int qemu_plugin_version = 7;
 
+/* What is counted: instructions with the same bytes or, for a profile, at one address. */
 struct code {
-	uint8_t bytes[LONGEST];
+	uint8_t key[LONGEST];
 	uint8_t size;
 	uint64_t count;
 };
 
-static struct code codes[4096];
-static unsigned int nr_codes;
+static struct code codes[CODES];	/* each where its key says, or further on */
+static bool profile;
 static bool counting;
 static FILE *out;
 
@@ -52,9 +55,9 @@ static void on_code(unsigned int cpu, void *data)
 
 static void print(const struct code *code)
 {
-	fprintf(out, "insn %llu ", (unsigned long long)code->count);
+	fprintf(out, "%s %llu ", profile ? "at" : "insn", (unsigned long long)code->count);
 	for (unsigned int i = 0; i < code->size; i++)
-		fprintf(out, "%02x", code->bytes[i]);
+		fprintf(out, "%02x", code->key[i]);
 	fputc('\n', out);
 }
 
@@ -63,7 +66,7 @@ static void on_mark(unsigned int cpu, void *data)
 	(void)cpu;
 	(void)data;
 	counting = !counting;
-	for (unsigned int i = 0; i < nr_codes; i++) {
+	for (unsigned int i = 0; i < CODES; i++) {
 		if (!counting && codes[i].count)
 			print(&codes[i]);
 		codes[i].count = 0;
@@ -73,19 +76,34 @@ static void on_mark(unsigned int cpu, void *data)
 	fflush(out);
 }
 
-/* The one with these bytes; NULL: there is no room for more. */
-static struct code *find(const uint8_t *bytes, size_t size)
+/* The one with this key; NULL: there is no room for more. */
+static struct code *find(const uint8_t *key, size_t size)
 {
-	unsigned int i;
+	uint32_t hash = 0;
 
-	for (i = 0; i < nr_codes; i++)
-		if (codes[i].size == size && !memcmp(codes[i].bytes, bytes, size))
-			return &codes[i];
-	if (i == sizeof(codes) / sizeof(codes[0]))
-		return NULL;
-	memcpy(codes[i].bytes, bytes, size);
-	codes[i].size = size;
-	return &codes[nr_codes++];
+	for (size_t i = 0; i < size; i++)
+		hash = hash * 31 + key[i];
+	for (unsigned int i = 0; i < CODES; i++) {
+		struct code *code = &codes[(hash + i) % CODES];
+
+		if (!code->size) {
+			memcpy(code->key, key, size);
+			code->size = size;
+		}
+		if (code->size == size && !memcmp(code->key, key, size))
+			return code;
+	}
+	return NULL;
+}
+
+/* Of an address, so that it is printed as one. */
+static struct code *find_address(uint64_t address)
+{
+	uint8_t key[sizeof(address)];
+
+	for (unsigned int i = 0; i < sizeof(key); i++)
+		key[i] = address >> 8 * (sizeof(key) - 1 - i);
+	return find(key, sizeof(key));
 }
 
 /* IRET, and of the two-byte opcodes those that have something for the kernel only, or order. */
@@ -105,15 +123,18 @@ static void on_insn(struct qemu_plugin_insn *insn, bool kernel)
 {
 	uint8_t bytes[LONGEST];
 	size_t size = qemu_plugin_insn_data(insn, bytes, sizeof(bytes));
-	struct code *code;
+	struct code *code = NULL;
 
 	if (size == 3 && !memcmp(bytes, "\x66\x87\xdb", 3)) {
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, 0, NULL);
-	} else if (kernel && may_be_expensive(bytes, size)) {
-		code = find(bytes, size);
-		if (code)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_code, 0, code);
+		return;
 	}
+	if (kernel && profile)
+		code = find_address(qemu_plugin_insn_vaddr(insn));
+	else if (kernel && may_be_expensive(bytes, size))
+		code = find(bytes, size);
+	if (code)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_code, 0, code);
 }
 
 static void on_block(struct qemu_plugin_tb *tb, void *data)
@@ -125,12 +146,13 @@ static void on_block(struct qemu_plugin_tb *tb, void *data)
 		on_insn(qemu_plugin_tb_get_insn(tb, i), kernel);
 }
 
-/* The argument is out=FILE. */
+/* The arguments are out=FILE and, for a profile, profile=on. */
 EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
 	(void)info;
-	if (argc != 1 || strncmp(argv[0], "out=", 4))
+	if (argc < 1 || strncmp(argv[0], "out=", 4))
 		return -1;
+	profile = argc > 1 && !strcmp(argv[1], "profile=on");
 	out = fopen(argv[0] + 4, "we");
 	if (!out)
 		return -1;
