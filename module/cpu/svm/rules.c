@@ -3,7 +3,7 @@
  * DOC: why an entry failed
  *
  * The CPU says that VMRUN was refused, not why. These are its checks once more, in software; asked only behind an entry
- * that failed. What was refused is in the VMCB.
+ * that failed. What was refused is in the VMCB, but for what was to be injected.
  */
 #include <asm/processor-flags.h>
 
@@ -11,7 +11,6 @@
 
 #define EFER_KNOWN	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_LMSLE | EFER_FFXSR | BIT(15) | EFER_AUTOIBRS)
 #define CR4_KNOWN	(GENMASK_ULL(11, 0) | X86_CR4_LA57 | GENMASK_ULL(18, 16) | GENMASK_ULL(23, 20))
-#define VECTORS_OF_EXCEPTIONS	32
 
 static bool paging_64(const struct vmcb *vmcb)
 {
@@ -80,25 +79,6 @@ static bool no_asid(const struct vmcb *vmcb)
 	return !vmcb->control.asid;
 }
 
-/* What is injected: an exception that there is none of, or of another type. */
-static bool event_unknown(const struct vmcb *vmcb)
-{
-	u32 event = vmcb->control.event_inj;
-	u8 vector = event & SVM_EVTINJ_VEC_MASK;
-
-	if (!(event & SVM_EVTINJ_VALID))
-		return false;
-	switch (event & SVM_EVTINJ_TYPE_MASK) {
-	case SVM_EVTINJ_TYPE_INTR:
-	case SVM_EVTINJ_TYPE_NMI:
-	case SVM_EVTINJ_TYPE_SOFT:
-		return false;
-	case SVM_EVTINJ_TYPE_EXEPT:
-		return vector == X86_TRAP_NMI || vector >= VECTORS_OF_EXCEPTIONS;
-	}
-	return true;
-}
-
 #define SAVE(reg)	offsetof(struct vmcb, save.reg), sizeof_field(struct vmcb, save.reg)
 #define CONTROL(reg)	offsetof(struct vmcb, control.reg), sizeof_field(struct vmcb, control.reg)
 
@@ -119,7 +99,6 @@ static const struct {
 	{ "DR6", "wider than 32 bits", SAVE(dr6), dr6_wide },
 	{ "DR7", "wider than 32 bits", SAVE(dr7), dr7_wide },
 	{ "guest ASID", "0 is the host's", CONTROL(asid), no_asid },
-	{ "EVENTINJ", "there is no such event", CONTROL(event_inj), event_unknown },
 };
 
 void svm_explain(struct vmlet_vcpu *vcpu, struct vmlet_broken_rule *rule)

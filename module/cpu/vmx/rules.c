@@ -3,7 +3,8 @@
  * DOC: why an entry failed
  *
  * The CPU says that the guest's state is invalid, not what of it. These are its checks once more, in software, of those
- * fields that vmlet and its users can set; asked only behind an entry that failed. The VMCS still has what was refused.
+ * fields that vmlet and its users can set; asked only behind an entry that failed. The VMCS still has what was refused, but for
+ * what was to be injected: that is vmlet's own affair.
  */
 #include <asm/debugreg.h>
 #include <asm/msr.h>
@@ -30,14 +31,6 @@ static bool ia32e(void)
 static bool not_canonical(u64 address)
 {
 	return !__is_canonical_address(address, boot_cpu_has(X86_FEATURE_LA57) ? 57 : 48);
-}
-
-/* Is something of this kind to be injected? */
-static bool injects(u32 type)
-{
-	u32 info = vmx_read(VM_ENTRY_INTR_INFO_FIELD);
-
-	return (info & INTR_INFO_VALID_MASK) && (info & INTR_INFO_INTR_TYPE_MASK) == type;
 }
 
 /* Unrestricted guest: paging and protection may be off. */
@@ -113,11 +106,6 @@ static bool rflags_v86(u64 value)
 	return (value & X86_EFLAGS_VM) && (ia32e() || !(vmx_read(GUEST_CR0) & X86_CR0_PE));
 }
 
-static bool rflags_closed(u64 value)
-{
-	return injects(INTR_TYPE_EXT_INTR) && !(value & X86_EFLAGS_IF);
-}
-
 static bool in_64bit(void)
 {
 	return ia32e() && (vmx_read(GUEST_CS_AR_BYTES) & VMX_AR_L_MASK);
@@ -163,16 +151,6 @@ static bool shadow_closed(u64 value)
 	return (value & GUEST_INTR_STATE_STI) && !(vmx_read(GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
-static bool shadow_irq(u64 value)
-{
-	return (value & SHADOWS) && injects(INTR_TYPE_EXT_INTR);
-}
-
-static bool shadow_nmi(u64 value)
-{
-	return (value & (GUEST_INTR_STATE_MOV_SS | GUEST_INTR_STATE_NMI)) && injects(INTR_TYPE_NMI_INTR);
-}
-
 static bool pending_reserved(u64 value)
 {
 	return value & DEBUG_ZERO;
@@ -216,15 +194,12 @@ static const struct {
 	{ "RIP", NOT_CANONICAL, GUEST_RIP, rip_not_canonical },
 	{ "RFLAGS", RESERVED, GUEST_RFLAGS, rflags_reserved },
 	{ "RFLAGS", "VM in IA-32e mode, or without CR0.PE", GUEST_RFLAGS, rflags_v86 },
-	{ "RFLAGS", "IF is clear, and an interrupt is injected", GUEST_RFLAGS, rflags_closed },
 	{ "activity state", "there is no such state", GUEST_ACTIVITY_STATE, activity_unknown },
 	{ "activity state", "halted at a privilege level that is not 0", GUEST_ACTIVITY_STATE, activity_user },
 	{ "activity state", "not active, in the shadow of STI or MOV SS", GUEST_ACTIVITY_STATE, activity_shadow },
 	{ "interruptibility state", RESERVED, GUEST_INTERRUPTIBILITY_INFO, shadow_reserved },
 	{ "interruptibility state", "shadows of STI and of MOV SS at once", GUEST_INTERRUPTIBILITY_INFO, shadow_both },
 	{ "interruptibility state", "shadow of STI, and IF is clear", GUEST_INTERRUPTIBILITY_INFO, shadow_closed },
-	{ "interruptibility state", "a shadow, and an interrupt is injected", GUEST_INTERRUPTIBILITY_INFO, shadow_irq },
-	{ "interruptibility state", "NMIs are blocked, and one is injected", GUEST_INTERRUPTIBILITY_INFO, shadow_nmi },
 	{ "pending debug exceptions", RESERVED, GUEST_PENDING_DBG_EXCEPTIONS, pending_reserved },
 	{ "pending debug exceptions", "BS is not as RFLAGS.TF, in a shadow", GUEST_PENDING_DBG_EXCEPTIONS, pending_step },
 	{ "VMCS link pointer", "there is a VMCS", VMCS_LINK_POINTER, link_is_there },
