@@ -91,7 +91,10 @@ void vmlet_record_failure(struct vmlet_vcpu *vcpu, u64 hw_reason)
 	struct vmlet_entry_failure *failure = &vcpu->stats->entry_failure;
 	struct vmlet_broken_rule rule = {};
 
-	vmlet_vendor->explain(vcpu, &rule);
+	if (hw_reason)
+		vmlet_vendor->explain(vcpu, &rule);
+	else	/* it has not come to an entry */
+		rule = (struct vmlet_broken_rule) { "CR3", "no page-directory-pointer table that is valid", vcpu->cr3 };
 	failure->hw_reason = hw_reason;
 	failure->value = rule.value;
 	strscpy(failure->field, rule.field ?: "", sizeof(failure->field));

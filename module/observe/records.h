@@ -16,7 +16,10 @@ DECLARE_STATIC_KEY_FALSE(vmlet_exit_records);
 /* In the inner loop, before an exit is handled and before its time is taken. */
 void vmlet_record_exit(struct vmlet_vcpu *vcpu);
 
-/* The hardware refused to enter: look for the reason and tell it, in the statistics and in the log. May sleep. */
+/*
+ * The hardware refused to enter or, @hw_reason 0, PDPTEs could not be loaded: look for the reason and tell it, in the statistics
+ * and in the log. May sleep.
+ */
 void vmlet_record_failure(struct vmlet_vcpu *vcpu, u64 hw_reason);
 
 #endif
