@@ -102,4 +102,19 @@ TEST_F(failure, names_the_field)
 	}
 }
 
+GUEST_PROGRAM(halts_in_pae, PAE, "hlt");
+
+/* That is seen before an entry. The exit before it has nothing to do with it. */
+TEST_F(failure, page_directory_pointers)
+{
+	u64 *pointers = (u64 *)(self->vm.ram + GUEST_PDPT32);
+
+	guest_load(&self->vcpu, &halts_in_pae);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
+	guest_load(&self->vcpu, &halts_in_pae);
+	pointers[0] |= 2;	/* reserved */
+	expect_failure(_metadata, self->stats, &self->vcpu, "CR3", GUEST_PDPT32);
+	EXPECT_EQ(0u, self->stats->entry_failure.hw_reason);
+}
+
 TEST_HARNESS_MAIN
