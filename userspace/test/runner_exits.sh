@@ -4,28 +4,11 @@
 # How guests end and what the runner makes of it: exit statuses, console, messages.
 # Needs the vmlet command in PATH; the Linux guest's ways need the lab's kernel.
 set -u
+# shellcheck source=userspace/test/runner_lib
+. "$(dirname "$0")/runner_lib"
 
-device=${VMLET_DEVICE:-/dev/vmlet}
 guest=${VMLET_GUEST:-/vmlet/guest}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0
-failed=0
 plan=18
-
-# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$problem" ]; then
-		echo "ok $number $1"
-	else
-		failed=1
-		sed 's/^/# /' "$work/out" "$work/err"
-		echo "# $problem"
-		echo "not ok $number $1"
-	fi
-}
 
 # run STATUS OPTION...: standard input is "$input".
 run()
@@ -39,16 +22,10 @@ run()
 	[ $status = "$want" ] || problem="status $status instead of $want"
 }
 
-says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
-
 # flat BYTES: a raw image from octal bytes.
 flat() { printf "$1" >"$work/image"; }
 
-echo "KTAP version 1"
-if ! command -v vmlet >/dev/null; then
-	echo "1..0 # SKIP there is no vmlet command in PATH"
-	exit 4
-fi
+start
 echo "1..$plan"
 input=
 

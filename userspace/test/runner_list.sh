@@ -4,45 +4,8 @@
 # `vmlet list` and `vmlet events`, with guests of `vmlet run`.
 # Needs the vmlet command in PATH, and root.
 set -u
-
-device=${VMLET_DEVICE:-/dev/vmlet}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0
-failed=0
-
-# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$problem" ]; then
-		echo "ok $number $1"
-	else
-		failed=1
-		sed 's/^/# /' "$work/out" "$work/err"
-		echo "# $problem"
-		echo "not ok $number $1"
-	fi
-}
-
-# run STATUS COMMAND...
-run()
-{
-	want=$1
-	shift
-	problem=
-	"$@" >"$work/out" 2>"$work/err"
-	status=$?
-	[ $status = "$want" ] || problem="status $status instead of $want"
-}
-
-says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
-
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
+# shellcheck source=userspace/test/runner_lib
+. "$(dirname "$0")/runner_lib"
 
 # end PID: of a command that runs in the background.
 end()
@@ -51,10 +14,8 @@ end()
 	wait "$1"
 }
 
-echo "KTAP version 1"
-command -v vmlet >/dev/null || skip "there is no vmlet command in PATH"
-case $device in *vmlet*) ;; *) skip "only vmlet has it" ;; esac
-[ "$(id -u)" = 0 ] || skip "needs root"
+start
+needs_vmlet_and_root
 echo "1..9"
 
 run 0 vmlet list
@@ -104,35 +65,26 @@ says out '^exit_records  *0  *0  *1  0: off, 1: on$'
 verdict "tunables"
 
 run 0 vmlet tune exit_records=1
-run_problem=$problem
-[ "$(cat /sys/module/vmlet/parameters/exit_records)" = 1 ] || run_problem="$run_problem; the parameter says otherwise"
+[ "$(cat /sys/module/vmlet/parameters/exit_records)" = 1 ] || problem="$problem; the parameter says otherwise"
 run 0 vmlet tune exit_records=0
-run_problem=$run_problem$problem
 run 1 vmlet tune exit_records=2
 says err 'out of range'
-run_problem=$run_problem$problem
 run 1 vmlet tune records=1
 says err 'lists them'
-problem=$run_problem$problem
 verdict "a tunable is set"
 
 # Where the family is not to be seen.
 run 1 unshare -n vmlet list
 says err 'modprobe vmlet'
-run_problem=$problem
 run 1 unshare -n vmlet events
 says err 'modprobe vmlet'
-problem=$run_problem$problem
 verdict "no module comes with its remedy"
 
 run 2 vmlet list --frobnicate
 says err 'usage: vmlet list'
-run_problem=$problem
 run 2 vmlet events everything
 says err 'usage: vmlet events'
-run_problem=$run_problem$problem
 run 2 vmlet tune exit_records
 says err 'usage: vmlet tune'
-problem=$run_problem$problem
 verdict "wrong usage"
 exit $failed

@@ -4,38 +4,8 @@
 # `vmlet report`, with a guest of `vmlet run`. Where gnuplot is missing, a stand-in shows that it was called, and with what.
 # Needs the vmlet command in PATH, and root.
 set -u
-
-device=${VMLET_DEVICE:-/dev/vmlet}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0
-failed=0
-
-# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$problem" ]; then
-		echo "ok $number $1"
-	else
-		failed=1
-		sed 's/^/# /' "$work/out" "$work/err"
-		echo "# $problem"
-		echo "not ok $number $1"
-	fi
-}
-
-# run STATUS COMMAND...: adds to $problem.
-run()
-{
-	want=$1
-	shift
-	"$@" >"$work/out" 2>"$work/err"
-	status=$?
-	[ $status = "$want" ] || problem="$problem; status $status instead of $want"
-}
-
-says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
+# shellcheck source=userspace/test/runner_lib
+. "$(dirname "$0")/runner_lib"
 
 # Of the page; images are decoded, one after the other.
 has() { grep -q -e "$1" "$work/page" || problem="$problem; no '$1' in the page"; }
@@ -54,16 +24,8 @@ is_clean()
 	[ "$left" = "$1" ] || problem="$problem; there is $left instead of $1"
 }
 
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
-
-echo "KTAP version 1"
-command -v vmlet >/dev/null || skip "there is no vmlet command in PATH"
-case $device in *vmlet*) ;; *) skip "only vmlet has it" ;; esac
-[ "$(id -u)" = 0 ] || skip "needs root"
+start
+needs_vmlet_and_root
 echo "1..8"
 mkdir "$work/dir" "$work/bin" "$work/nothing"
 real=$(command -v gnuplot)

@@ -4,39 +4,11 @@
 # `vmlet trace`, with guests of `vmlet run`.
 # Needs the vmlet command in PATH, tracefs, and root.
 set -u
+# shellcheck source=userspace/test/runner_lib
+. "$(dirname "$0")/runner_lib"
 
-device=${VMLET_DEVICE:-/dev/vmlet}
 tracing=/sys/kernel/tracing
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-number=0
-failed=0
 
-# verdict NAME: the tests above it have left in $problem what is wrong, if anything.
-verdict()
-{
-	number=$((number + 1))
-	if [ -z "$problem" ]; then
-		echo "ok $number $1"
-	else
-		failed=1
-		head -n 20 "$work/out" "$work/err" | sed 's/^/# /'
-		echo "# $problem"
-		echo "not ok $number $1"
-	fi
-}
-
-# run STATUS COMMAND...: adds to $problem.
-run()
-{
-	want=$1
-	shift
-	"$@" >"$work/out" 2>"$work/err"
-	status=$?
-	[ $status = "$want" ] || problem="$problem; status $status instead of $want"
-}
-
-says() { grep -q -e "$2" "$work/$1" || problem="$problem; no '$2' on its $1"; }
 says_not() { ! grep -q -e "$2" "$work/$1" || problem="$problem; a '$2' on its $1"; }
 
 # Nothing is left of it.
@@ -60,16 +32,8 @@ as_nobody()
 	fi
 }
 
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
-
-echo "KTAP version 1"
-command -v vmlet >/dev/null || skip "there is no vmlet command in PATH"
-case $device in *vmlet*) ;; *) skip "only vmlet has it" ;; esac
-[ "$(id -u)" = 0 ] || skip "needs root"
+start
+needs_vmlet_and_root
 [ -d $tracing/instances ] || skip "there is no tracefs"
 echo "1..10"
 
