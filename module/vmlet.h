@@ -30,6 +30,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 #include "exit/exit.h"
 #include "insn/ops.h"
@@ -247,6 +248,7 @@ struct vmlet_vm {
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 	struct vmlet_slots __rcu *slots;
+	struct xarray slot_ids;		/* [s] the same by number, for who has the lock */
 	unsigned int nr_slots;		/* [s] others look: WRITE_ONCE */
 	u64 slot_pages;			/* [s] of all slots; likewise */
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Memory slots: what may be registered, changed, moved and deleted, and each error. */
+#include <sys/mman.h>
+
 #include "lib/harness.h"
 
 #define PAGE	4096ul
@@ -165,6 +167,12 @@ TEST_F(guest_view, deleted_and_made_again)
 	EXPECT_EQ(2u, guest_reads(&self->vcpu, GPA, 9));
 }
 
+/* Neither in the order of their numbers nor of their addresses, which bit 2 and bit 0 exchange. */
+static u64 scattered(int slot)
+{
+	return GPA + (slot ^ 5) * 2 * PAGE;
+}
+
 TEST_F(guest_view, many_slots)
 {
 	int most = __vm_check_extension(&self->vm, KVM_CAP_NR_MEMSLOTS);
@@ -174,13 +182,60 @@ TEST_F(guest_view, many_slots)
 		most = 400;
 	*memory = 0x7777;
 	for (int slot = 1; slot < most; slot++)
-		vm_set_memory(&self->vm, slot, 0, GPA + slot * 2 * PAGE, PAGE, memory);
-	EXPECT_EQ(0x7777u, guest_reads(&self->vcpu, GPA + 2 * PAGE, 0));
-	EXPECT_EQ(0x7777u, guest_reads(&self->vcpu,
-				       GPA + (most - 1) * 2 * PAGE, 0));
+		vm_set_memory(&self->vm, slot, 0, scattered(slot), PAGE, memory);
+	for (int slot = 1; slot < most; slot += 30)
+		EXPECT_EQ(0x7777u, guest_reads(&self->vcpu, scattered(slot), 0));
 	EXPECT_EQ(0x55u, guest_reads(&self->vcpu, GPA + 3 * PAGE, 0x55));
-	for (int slot = 1; slot < most; slot++)
+	for (int slot = most - 1; slot > 1; slot--)
 		vm_set_memory(&self->vm, slot, 0, 0, 0, memory);
+	EXPECT_EQ(0x66u, guest_reads(&self->vcpu, scattered(2), 0x66));
+	EXPECT_EQ(0x7777u, guest_reads(&self->vcpu, scattered(1), 0));
+}
+
+/* Slots 1 to 4: pages of the process, which each of them has from there on. */
+static const u8 first_page[] = { 0, 1, 2, 2 }, pages_of[] = { 4, 1, 1, 2 };
+
+/* Which slots, from @from on, show the guest something else than the process has? */
+static u32 slots_that_differ(struct vcpu *vcpu, const u32 *memory, int from)
+{
+	u32 differ = 0, value;
+
+	for (int slot = from; slot <= 4; slot++) {
+		for (int i = 0; i < pages_of[slot - 1]; i++) {
+			value = guest_reads(vcpu, GPA + slot * SIZE + i * PAGE, 0xffff);
+			if (value != memory[(first_page[slot - 1] + i) * PAGE / sizeof(*memory)])
+				differ |= 1 << slot;
+		}
+	}
+	return differ;
+}
+
+static void drop_and_refill(u32 *page, u32 value)
+{
+	if (madvise(page, PAGE, MADV_DONTNEED))
+		die("madvise");
+	*page = value;
+}
+
+TEST_F(guest_view, memory_that_slots_share_stays_the_process_s)
+{
+	u32 *memory = pages_alloc(SIZE);
+
+	for (int slot = 4; slot >= 1; slot--)
+		vm_set_memory(&self->vm, slot, 0, GPA + slot * SIZE, pages_of[slot - 1] * PAGE,
+			      memory + first_page[slot - 1] * PAGE / sizeof(*memory));
+	for (int page = 3; page >= 0; page--) {
+		EXPECT_EQ(0u, slots_that_differ(&self->vcpu, memory, 1));
+		drop_and_refill(memory + page * PAGE / sizeof(*memory), page + 1);
+		EXPECT_EQ(0u, slots_that_differ(&self->vcpu, memory, 1));
+	}
+	vm_set_memory(&self->vm, 1, 0, 0, 0, memory);
+	drop_and_refill(memory + 2 * PAGE / sizeof(*memory), 7);
+	EXPECT_EQ(0u, slots_that_differ(&self->vcpu, memory, 2));
+	vm_set_memory(&self->vm, 4, 0, 0, 0, memory);
+	drop_and_refill(memory + 2 * PAGE / sizeof(*memory), 8);
+	EXPECT_EQ(8u, guest_reads(&self->vcpu, GPA + 3 * SIZE, 0xffff));
+	EXPECT_EQ(0xffffu, guest_reads(&self->vcpu, GPA + 4 * SIZE, 0xffff));
 }
 
 TEST_F(guest_view, above_4_gib)

@@ -148,7 +148,7 @@ static struct vmlet_slot *logging_slot(struct vmlet_vm *vm, u32 id)
 
 	if (id >= VMLET_MAX_SLOTS)
 		return ERR_PTR(-EINVAL);
-	slot = vmlet_slot_by_id(rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock)), id);
+	slot = vmlet_slot_by_id(vm, id);
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
 }
 

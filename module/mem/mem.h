@@ -33,11 +33,18 @@ struct vmlet_slot {
 	unsigned long *dirty;	/* KVM_MEM_LOG_DIRTY_PAGES: a bit per page, atomic, cleared under vm->mmu_lock; else NULL */
 };
 
-/* All slots of a VM, sorted by GFN: found in O(log n), replaced as a whole, then with a higher @serial; the first is 1. */
+/*
+ * All slots of a VM: found in O(log n), replaced as a whole, then with a higher @serial; the first is 1.
+ * @by_hva:	sorted by HVA; they may overlap there
+ * @reach:	the highest end of those up to by_hva[i], which is the same one's as a rule
+ * @slot:	sorted by GFN
+ */
 struct vmlet_slots {
 	u64 serial;
 	unsigned int count;
-	struct vmlet_slot *slot[] __counted_by(count);
+	struct vmlet_slot **by_hva;
+	hva_t *reach;
+	struct vmlet_slot *slot[];
 };
 
 /* A guest page fault found by a software walk: what the guest's #PF will say. */
@@ -93,7 +100,11 @@ static inline hva_t vmlet_slot_hva(const struct vmlet_slot *slot, gfn_t gfn)
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
-struct vmlet_slot *vmlet_slot_by_id(const struct vmlet_slots *slots, u32 id);
+/* vm->slots_lock held */
+struct vmlet_slot *vmlet_slot_by_id(struct vmlet_vm *vm, u32 id);
+
+/* How many of @slots, sorted by HVA, begin below @end. */
+unsigned int vmlet_slots_below(const struct vmlet_slots *slots, hva_t end);
 
 /*
  * The page has been written to. After the write, so that who reads the log and then the page sees it: a bit that is already

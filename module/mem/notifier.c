@@ -64,8 +64,9 @@ static bool for_hva_range(struct vmlet_vm *vm, hva_t start, hva_t end, range_fn 
 	/* No vCPU, no leaf. Not to look at slots then allows to change them without a grace period. */
 	if (smp_load_acquire(&vm->nr_vcpus)) {
 		slots = srcu_dereference(vm->slots, &vm->srcu);
-		for (i = 0; i < slots->count; i++)
-			hit |= for_slot(vm, slots->slot[i], start, end, fn);
+		i = vmlet_slots_below(slots, end);
+		while (i-- && slots->reach[i] > start)
+			hit |= for_slot(vm, slots->by_hva[i], start, end, fn);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return hit;

@@ -2,8 +2,8 @@
 /*
  * DOC: memory slots
  *
- * Which GFNs are memory, and where in the process it is. Readers find all slots of a VM in one sorted array, which is
- * never changed: a change makes a new array, publishes it and frees the old one when its readers are gone. Nothing is
+ * Which GFNs are memory, and where in the process it is. Readers find all slots of a VM in sorted arrays that are
+ * never changed: a change makes new arrays, publishes them and frees the old ones when their readers are gone. Nothing is
  * checked about the memory behind a slot until the guest touches it.
  */
 #include <linux/cleanup.h>
@@ -11,6 +11,7 @@
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 
 #include "../cpu/vendor.h"
 #include "../observe/trace.h"
@@ -36,25 +37,48 @@ struct vmlet_slot *vmlet_slot_find(const struct vmlet_slots *slots, gfn_t gfn)
 	return NULL;
 }
 
-struct vmlet_slot *vmlet_slot_by_id(const struct vmlet_slots *slots, u32 id)
+struct vmlet_slot *vmlet_slot_by_id(struct vmlet_vm *vm, u32 id)
 {
-	unsigned int i;
-
-	for (i = 0; i < slots->count; i++)
-		if (slots->slot[i]->id == id)
-			return slots->slot[i];
-	return NULL;
+	lockdep_assert_held(&vm->slots_lock);
+	return xa_load(&vm->slot_ids, id);
 }
 
+static hva_t slot_hva_end(const struct vmlet_slot *slot)
+{
+	return slot->hva + (slot->npages << PAGE_SHIFT);
+}
+
+/* Where in the sorted @list of @n the first slot is that begins at @start, a GFN or else an HVA, or behind it. */
+static unsigned int place(struct vmlet_slot *const *list, unsigned int n, u64 start, bool by_gfn)
+{
+	unsigned int low = 0, high = n;
+
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+
+		if ((by_gfn ? list[middle]->base_gfn : list[middle]->hva) < start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+unsigned int vmlet_slots_below(const struct vmlet_slots *slots, hva_t end)
+{
+	return place(slots->by_hva, slots->count, end, false);
+}
+
+/* Besides the slot that has its ID and will make room for it. */
 static bool overlaps(const struct vmlet_slots *slots, const struct vmlet_slot *new)
 {
+	unsigned int i = place(slots->slot, slots->count, new->base_gfn, true);
 	const struct vmlet_slot *slot;
-	unsigned int i;
 
-	for (i = 0; i < slots->count; i++) {
+	/* The one before it may reach into it. */
+	for (i -= !!i; i < slots->count && slots->slot[i]->base_gfn < new->base_gfn + new->npages; i++) {
 		slot = slots->slot[i];
-		if (slot->id != new->id && slot->base_gfn < new->base_gfn + new->npages &&
-		    new->base_gfn < slot->base_gfn + slot->npages)
+		if (slot->id != new->id && new->base_gfn < slot->base_gfn + slot->npages)
 			return true;
 	}
 	return false;
@@ -107,13 +131,37 @@ static int check_change(const struct vmlet_slots *slots, const struct vmlet_slot
 
 static struct vmlet_slots *slots_alloc(unsigned int count)
 {
-	struct vmlet_slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
+	size_t each = sizeof(struct vmlet_slot *), size = count * (2 * each + sizeof(hva_t));
+	struct vmlet_slots *slots = kvmalloc(sizeof(*slots) + size, GFP_KERNEL_ACCOUNT);
 
 	if (!slots)
 		return NULL;
 	slots->serial = 1;
 	slots->count = count;
+	slots->by_hva = slots->slot + count;
+	slots->reach = (hva_t *)(slots->by_hva + count);
 	return slots;
+}
+
+/* @to is the sorted list @from of @n slots without @old and with @new. */
+static void list_change(struct vmlet_slot **to, struct vmlet_slot *const *from, unsigned int n,
+			const struct vmlet_slot *old, struct vmlet_slot *new, bool by_gfn)
+{
+	unsigned int i = n;
+
+	if (old) {
+		i = place(from, n, by_gfn ? old->base_gfn : old->hva, by_gfn);
+		while (from[i] != old)
+			i++;
+		n--;
+		memcpy(to + i, from + i + 1, (n - i) * sizeof(*to));
+	}
+	memcpy(to, from, i * sizeof(*to));
+	if (new) {
+		i = place(to, n, by_gfn ? new->base_gfn : new->hva, by_gfn);
+		memmove(to + i + 1, to + i, (n - i) * sizeof(*to));
+		to[i] = new;
+	}
 }
 
 /* A copy of @slots without @old and with @new; either may be NULL. */
@@ -121,22 +169,18 @@ static struct vmlet_slots *slots_with(const struct vmlet_slots *slots, const str
 				      struct vmlet_slot *new)
 {
 	struct vmlet_slots *copy = slots_alloc(slots->count - !!old + !!new);
-	unsigned int i, n = 0;
+	hva_t reach = 0;
+	unsigned int i;
 
 	if (!copy)
 		return NULL;
 	copy->serial = slots->serial + 1;
-	for (i = 0; i < slots->count; i++) {
-		if (slots->slot[i] == old)
-			continue;
-		if (new && new->base_gfn < slots->slot[i]->base_gfn) {
-			copy->slot[n++] = new;
-			new = NULL;
-		}
-		copy->slot[n++] = slots->slot[i];
+	list_change(copy->slot, slots->slot, slots->count, old, new, true);
+	list_change(copy->by_hva, slots->by_hva, slots->count, old, new, false);
+	for (i = 0; i < copy->count; i++) {
+		reach = max(reach, slot_hva_end(copy->by_hva[i]));
+		copy->reach[i] = reach;
 	}
-	if (new)
-		copy->slot[n] = new;
 	return copy;
 }
 
@@ -193,12 +237,20 @@ static void publish(struct vmlet_vm *vm, struct vmlet_slots *slots, struct vmlet
 static int replace(struct vmlet_vm *vm, struct vmlet_slot *old, struct vmlet_slot *new)
 {
 	struct vmlet_slots *slots;
+	int ret = 0;
 
 	slots = slots_with(rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock)), old, new);
 	if (!slots)
 		return -ENOMEM;
-	publish(vm, slots, old, new);
-	return 0;
+	if (new)
+		ret = xa_err(xa_store(&vm->slot_ids, new->id, new, GFP_KERNEL));
+	else
+		xa_erase(&vm->slot_ids, old->id);
+	if (ret)
+		kvfree(slots);
+	else
+		publish(vm, slots, old, new);
+	return ret;
 }
 
 int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_region2 *region)
@@ -213,7 +265,7 @@ int vmlet_slots_set(struct vmlet_vm *vm, const struct kvm_userspace_memory_regio
 		return ret;
 	guard(mutex)(&vm->slots_lock);
 	slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
-	old = vmlet_slot_by_id(slots, region->slot);
+	old = vmlet_slot_by_id(vm, region->slot);
 	trace_vmlet_memory_slot(vm->owner.id, region);
 	if (!region->memory_size)
 		return old ? replace(vm, old, NULL) : -EINVAL;
@@ -240,6 +292,7 @@ int vmlet_slots_init(struct vmlet_vm *vm)
 	if (!slots)
 		return -ENOMEM;
 	RCU_INIT_POINTER(vm->slots, slots);
+	xa_init_flags(&vm->slot_ids, XA_FLAGS_ACCOUNT);
 	return 0;
 }
 
@@ -251,4 +304,5 @@ void vmlet_slots_destroy(struct vmlet_vm *vm)
 	for (i = 0; i < slots->count; i++)
 		slot_free(slots->slot[i], NULL);
 	kvfree(slots);
+	xa_destroy(&vm->slot_ids);
 }
