@@ -206,4 +206,23 @@ TEST_F(xcrs, the_guest_reads_what_was_set)
 	EXPECT_EQ(3u, regs.rax);
 }
 
+/* Without CR4.OSXSAVE the guest has no use for XCR0; it has it again when it sets the bit. */
+GUEST_PROGRAM(leaves_and_comes_back, LONG,
+	      "mov %cr4, %rbx\n or $0x40000, %ebx\n mov %rbx, %cr4\n xgetbv\n mov %eax, %esi\n"
+	      "btr $18, %rbx\n mov %rbx, %cr4\n out %al, $0x80\n"
+	      "bts $18, %rbx\n mov %rbx, %cr4\n xgetbv\n hlt");
+
+TEST_F(xcrs, kept_while_the_guest_does_without)
+{
+	struct kvm_regs regs;
+
+	guest_load(&self->vcpu, &leaves_and_comes_back);
+	ASSERT_EQ(0, set_xcr0(&self->vcpu, 3));
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	run_to_halt(_metadata, &self->vcpu, LONG);
+	vcpu_get_regs(&self->vcpu, &regs);
+	EXPECT_EQ(3u, regs.rsi);
+	EXPECT_EQ(3u, regs.rax);
+}
+
 TEST_HARNESS_MAIN

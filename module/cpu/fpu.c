@@ -112,24 +112,32 @@ static void hide_pointers(void)
 	asm volatile("fnclex\n\temms\n\tfildl %0" : : "m" (zero));
 }
 
+/*
+ * XCR0 and XSS bear upon instructions that are invalid while CR4.OSXSAVE is clear. The guest changes that by an exit to the
+ * outer loop only.
+ */
+static void switch_controls(struct vmlet_vcpu *vcpu, u64 xcr0, u64 xss)
+{
+	if (!(vcpu->cr4 & X86_CR4_OSXSAVE))
+		return;
+	if (vcpu->xcr0 != vmlet_xcr0_host)
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+	if (xss_host)
+		wrmsrl(MSR_IA32_XSS, xss);
+}
+
 void vmlet_fpu_load(struct vmlet_vcpu *vcpu)
 {
 	kernel_fpu_begin_mask(0);
 	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
 		hide_pointers();
 	xrstor_area(vcpu->xsave, vmlet_xcr0_guest & ~(u64)XFEATURE_MASK_PKRU);
-	if (vcpu->xcr0 != vmlet_xcr0_host)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
-	if (xss_host)
-		wrmsrl(MSR_IA32_XSS, 0);
+	switch_controls(vcpu, vcpu->xcr0, 0);
 }
 
 void vmlet_fpu_put(struct vmlet_vcpu *vcpu)
 {
-	if (xss_host)
-		wrmsrl(MSR_IA32_XSS, xss_host);
-	if (vcpu->xcr0 != vmlet_xcr0_host)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, vmlet_xcr0_host);
+	switch_controls(vcpu, vmlet_xcr0_host, xss_host);
 	xsave_area(vcpu->xsave, vmlet_xcr0_guest & ~(u64)XFEATURE_MASK_PKRU);
 	kernel_fpu_end();
 }
