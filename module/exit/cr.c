@@ -11,7 +11,7 @@
 
 #include "../api/api.h"
 #include "../cpu/vendor.h"
-#include "../insn/insn.h"
+#include "../insn/peek.h"
 #include "../irq/irq.h"
 #include "../mem/mem.h"
 #include "../run/run.h"
@@ -226,12 +226,32 @@ static u64 cr_operand(struct vmlet_vcpu *vcpu)
 	return vmlet_is_64bit(vcpu) ? value : (u32)value;
 }
 
+static void name_move(struct vmlet_exit *exit, const struct vmlet_insn *insn)
+{
+	exit->insn_len = insn->len;
+	exit->cr.valid = true;
+	exit->cr.gpr = insn->rm;
+	exit->cr.nr = insn->reg;
+}
+
+/* Without decode assists: a MOV, in code that is at hand. */
+static void peek_move(struct vmlet_vcpu *vcpu)
+{
+	const struct vmlet_code *code = vmlet_insn_peek(vcpu, vmlet_slots(vcpu->vm));
+	u8 opcode = vcpu->exit.reason == VMLET_EXIT_CR_READ ? 0x20 : 0x22;
+
+	if (code && code->insn.map == 1 && code->insn.opcode == opcode && !code->insn.lock && !code->insn.is_mem)
+		name_move(&vcpu->exit, &code->insn);
+}
+
 /* CR0 writes that change only plain bits, as every FPU switch of some guests does, and a local APIC's task priority. */
 int vmlet_exit_cr_fast(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 	u64 value;
 
+	if (!exit->cr.valid)
+		peek_move(vcpu);
 	if (exit->cr.valid && exit->cr.nr == 8 && vcpu->lapic)
 		return exit->reason == VMLET_EXIT_CR_READ ? cr_read(vcpu) : cr8_write(vcpu, cr_operand(vcpu));
 	if (!exit->cr.valid || exit->cr.nr)
@@ -266,10 +286,7 @@ int vmlet_decode_move(struct vmlet_vcpu *vcpu, struct vmlet_insn *insn)
 		return vmlet_emulation_failed(vcpu, insn->bytes, insn->len);
 	if (ret)
 		return ret;
-	vcpu->exit.insn_len = insn->len;
-	vcpu->exit.cr.valid = true;
-	vcpu->exit.cr.gpr = insn->rm;
-	vcpu->exit.cr.nr = insn->reg;
+	name_move(&vcpu->exit, insn);
 	return 0;
 }
 
