@@ -31,8 +31,9 @@ static int take_message(struct nl_msg *msg, void *data)
 	struct receiver *receiver = data;
 
 	message.command = head->cmd;
-	if (nla_parse(message.attributes, ARRAY_SIZE(message.attributes) - 1, genlmsg_attrdata(head, 0),
-		      genlmsg_attrlen(head, 0), NULL) < 0)
+	message.first = genlmsg_attrdata(head, 0);
+	message.length = genlmsg_attrlen(head, 0);
+	if (nla_parse(message.attributes, ARRAY_SIZE(message.attributes) - 1, message.first, message.length, NULL) < 0)
 		return NL_SKIP;
 	return receiver->take(&message, receiver->data) ? NL_OK : NL_STOP;
 }

@@ -26,11 +26,15 @@ struct vmlet_netlink {
 /**
  * struct vmlet_message - a message
  * @command: enum vmlet_cmd
- * @attributes: by number of enum vmlet_attr_*; NULL: it has not this one
+ * @attributes: by number of enum vmlet_attr_*, the last one of each; NULL: it has not this one
+ * @first: the first attribute, for who wants all of one number: nla_for_each_attr()
+ * @length: bytes of all attributes
  */
 struct vmlet_message {
 	int command;
 	struct nlattr *attributes[32];
+	struct nlattr *first;
+	int length;
 };
 
 /**

@@ -6,6 +6,7 @@
 #include "report.h"
 #include "size.h"
 #include "stats.h"
+#include "sums.h"
 
 #include <getopt.h>
 #include <poll.h>
@@ -26,10 +27,13 @@
 
 static const char stat_usage[] =
 	"usage: vmlet stat [PID] [--vcpus] [--json]\n"
+	"       vmlet stat --sums [--json]\n"
 	"\n"
 	"Say what the exits of running virtual machines cost: of process PID's, or of all that you may look at.\n"
 	"\n"
 	"  --vcpus   each vCPU by itself\n"
+	"  --sums    what the kernel sums up, of each virtual machine of your own user; for root of each, and of all since the\n"
+	"            module was loaded, those that have gone included. Times are in all\n"
 	"  --json    for programs: times in ticks, histograms whose bucket n counts 2^(n-1) to 2^n ticks\n"
 	"\n"
 	COLUMNS
@@ -57,6 +61,7 @@ static const char top_usage[] =
  * @pid: process, 0: all
  * @vcpus: each by itself
  * @json: not for people
+ * @sums: the kernel's
  * @interval: milliseconds
  * @count: looks, 0: until told to stop
  */
@@ -64,6 +69,7 @@ struct options {
 	pid_t pid;
 	bool vcpus;
 	bool json;
+	bool sums;
 	long interval;
 	long count;
 };
@@ -80,6 +86,9 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 			break;
 		case 'j':
 			options->json = true;
+			break;
+		case 's':
+			options->sums = true;
 			break;
 		case 'i':
 			options->interval = vmlet_parse_count(optarg, 1000);
@@ -99,7 +108,8 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 	}
 	if (optind < argc)
 		options->pid = vmlet_parse_count(argv[optind], 1);
-	if ((optind < argc && !options->pid) || optind + 1 < argc || !options->interval) {
+	if ((optind < argc && !options->pid) || optind + 1 < argc || !options->interval ||
+	    (options->sums && (options->pid || options->vcpus))) {
 		fputs(usage, stderr);
 		return VMLET_EXIT_USAGE;
 	}
@@ -144,7 +154,7 @@ int vmlet_stat(int argc, char **argv)
 {
 	static const struct option known[] = {
 		{ "vcpus", no_argument, NULL, 'v' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { 0 }
+		{ "sums", no_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' }, { 0 }
 	};
 	static struct vmlet_stats_sample sample;
 	struct options options = { .interval = 1 };
@@ -153,6 +163,8 @@ int vmlet_stat(int argc, char **argv)
 	int ret;
 
 	ret = parse(argc, argv, known, stat_usage, &options);
+	if (!ret && options.sums)
+		return vmlet_sums(options.json);
 	if (!ret)
 		ret = vmlet_stats_need(&list, options.pid);
 	if (ret)

@@ -16,7 +16,7 @@ end()
 
 start
 needs_vmlet_and_root
-echo "1..9"
+echo "1..11"
 
 run 0 vmlet list
 says out 'There are no virtual machines'
@@ -43,7 +43,20 @@ run 0 vmlet list --json
 says out "^  {\"id\": [0-9]*, \"owner_pid\": $guest, \"owner_uid\": 0, \"owner_comm\": \"vmlet\", "
 says out '"slot_bytes": 3145728, .*"irqchip": "none", "vcpus": \[{"id": 0, .*"exits": [0-9]*, "last_exit": "[a-z_]*"}\]}$'
 verdict "the same in JSON"
+
+run 0 vmlet stat --sums
+says out '^all since the module was loaded$'
+says out '^virtual machine [1-9][0-9]*, 1 vCPU$'
+says out '^exit  *count  *kernel  *user  *guest$'
+says out '^host_interrupt  *[1-9][0-9]*  *[0-9.]* [num]*s  *-  *[0-9.]* [num]*s$'
+verdict "sums"
 end $guest 2>/dev/null
+
+run 0 vmlet stat --sums --json
+says out '^\[{"vm": 0, "vcpus": 0, "tsc_khz": [1-9][0-9]*, "exits": {$'
+says out '^	"host_interrupt": {"count": [1-9][0-9]*, "guest": [1-9][0-9]*, "kernel": [1-9][0-9]*, "user": 0}'
+says_not out '"vm": [1-9]'
+verdict "sums of what has gone, in JSON"
 
 # mov $0x80000000,%eax; jmp *%eax: nothing is there to be executed. Until the listener is up.
 printf '\270\000\000\000\200\377\340' >"$work/nowhere"
@@ -84,6 +97,8 @@ run 2 vmlet list --frobnicate
 says err 'usage: vmlet list'
 run 2 vmlet events everything
 says err 'usage: vmlet events'
+run 2 vmlet stat --sums --vcpus
+says err 'vmlet stat --sums'
 run 2 vmlet tune exit_records
 says err 'usage: vmlet tune'
 verdict "wrong usage"

@@ -9,7 +9,6 @@ set -u
 
 tracing=/sys/kernel/tracing
 
-says_not() { ! grep -q -e "$2" "$work/$1" || problem="$problem; a '$2' on its $1"; }
 
 # Nothing is left of it.
 is_clean()
