@@ -9,7 +9,6 @@ set -u
 
 tracing=/sys/kernel/tracing
 
-
 # Nothing is left of it.
 is_clean()
 {
