@@ -119,10 +119,11 @@ static void host_check(void)
 	/* Where the last floating point instruction was, is the CPU's affair. */
 	memset(host_before.extended + 8, 0, 16);
 	memset(host_after.extended + 8, 0, 16);
-	for (size_t i = 0; i < sizeof(host_after.extended); i++)
-		if (host_before.extended[i] != host_after.extended[i])
-			fuzz_fail("the host's extended state: byte %zu was %#x, is %#x", i, host_before.extended[i],
-				  host_after.extended[i]);
+	for (size_t i = 0; i < sizeof(host_after.extended); i += 8)
+		if (memcmp(host_before.extended + i, host_after.extended + i, 8))
+			fuzz_fail("the host's extended state: %zu was %#llx, is %#llx", i,
+				  *(unsigned long long *)(host_before.extended + i),
+				  *(unsigned long long *)(host_after.extended + i));
 	if (memcmp(host_before.segments, host_after.segments, sizeof(host_before.segments)))
 		fuzz_fail("the host's segments have changed");
 	if (host_after.flags & (RFLAGS_DF | RFLAGS_TF | 0x40000))

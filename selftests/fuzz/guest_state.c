@@ -81,6 +81,8 @@ const char *state_save(struct vcpu *vcpu, struct state *state)
 		return "KVM_GET_XCRS";
 	if (__vcpu_get_xsave(vcpu, &state->xsave))
 		return "KVM_GET_XSAVE";
+	/* QEMU's FXRSTOR lets reserved bits of MXCSR through. */
+	state->xsave.region[6] &= state->xsave.region[7];
 	if (__vcpu_get_debugregs(vcpu, &state->debug))
 		return "KVM_GET_DEBUGREGS";
 	if (__vcpu_get_events(vcpu, &state->events))
