@@ -8,8 +8,7 @@ FIXTURE(boot_cpu) {
 };
 FIXTURE_SETUP(boot_cpu)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	if (device_cap(KVM_CAP_SET_BOOT_CPU_ID) <= 0)
 		SKIP(return, "the device has no KVM_CAP_SET_BOOT_CPU_ID");
 	vm_create(&self->vm);

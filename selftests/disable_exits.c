@@ -166,8 +166,7 @@ TEST_F(exits, userspace_interrupts)
 /* A vCPU that waits in the guest gets what another one sends. */
 TEST_F_TIMEOUT(exits, interrupts_of_another_vcpu, LONG_TEST_SECONDS)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	kernel_apic = true;
 	create(&self->m, KERNEL_IRQCHIP, variant->exit, 2);
 	machine_enter_at(&self->m, 0, wakes, variant->exit);

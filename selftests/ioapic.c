@@ -50,8 +50,7 @@ FIXTURE(ioapic) {
 };
 FIXTURE_SETUP(ioapic)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);
 	machine_set_gate(&self->m, VECTOR, on_pin);
 	machine_set_gate(&self->m, NMI_VECTOR, on_nmi);

@@ -145,8 +145,7 @@ FIXTURE(ipi) {
 };
 FIXTURE_SETUP(ipi)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, VCPUS);
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
 		machine_set_gate(&self->m, FIRST_VECTOR + i, on_row);
@@ -335,8 +334,7 @@ FIXTURE(start) {
 };
 FIXTURE_SETUP(start)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 2);
 	memcpy(self->m.vm.ram + TRAMPOLINE, trampoline_start, trampoline_end - trampoline_start);
 	self->ap = &self->m.vcpu[1];

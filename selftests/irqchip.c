@@ -20,8 +20,7 @@ FIXTURE_VARIANT(irqchip_call) {
 };
 FIXTURE_SETUP(irqchip_call)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 }
 FIXTURE_TEARDOWN(irqchip_call)
 {

@@ -74,8 +74,7 @@ FIXTURE_SETUP(irqfd)
 		CHIP_ROUTE(PIN, KVM_IRQCHIP_IOAPIC, PIN),
 	};
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	if (device_cap(KVM_CAP_IRQFD) <= 0)
 		SKIP(return, "the device has no KVM_CAP_IRQFD");
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);

@@ -134,8 +134,7 @@ FIXTURE_VARIANT(killed) {
 };
 FIXTURE_SETUP(killed)
 {
-	if (machine_missing(variant->chip))
-		SKIP(return, "%s", machine_missing(variant->chip));
+	SKIP_WITHOUT_CHIP(variant->chip);
 	self->child = fork();
 	ASSERT_LE(0, self->child);
 	if (self->child == 0) {

@@ -32,8 +32,7 @@ FIXTURE(kvmclock) {
 };
 FIXTURE_SETUP(kvmclock)
 {
-	if (!(pv_features() & PV_CLOCKSOURCE2))
-		SKIP(return, "the device does not offer a paravirtual clock");
+	SKIP_WITHOUT_PV(PV_CLOCKSOURCE2);
 	machine_create(&self->m, machine_missing(KERNEL_IRQCHIP) ? NO_IRQCHIP : KERNEL_IRQCHIP, 2);
 	for (u32 i = 0; i < 2; i++)
 		machine_enter_at(&self->m, i, tells_the_time, i);

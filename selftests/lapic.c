@@ -71,8 +71,7 @@ FIXTURE_VARIANT_ADD(apic, xapic) { false };
 FIXTURE_VARIANT_ADD(apic, x2apic) { true };
 FIXTURE_SETUP(apic)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);
 	machine_set_gate(&self->m, LOW, on_low);
 	machine_set_gate(&self->m, MIDDLE, on_middle);

@@ -167,10 +167,8 @@ FIXTURE_VARIANT_ADD(migration, deadline) { DEADLINE };
 FIXTURE_VARIANT_ADD(migration, pit) { PIT };
 FIXTURE_SETUP(migration)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
-	if (!(pv_features() & PV_CLOCKSOURCE2))
-		SKIP(return, "the device does not offer a paravirtual clock");
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
+	SKIP_WITHOUT_PV(PV_CLOCKSOURCE2);
 	if (variant->timer == DEADLINE)
 		SKIP_WITHOUT_CAP(KVM_CAP_TSC_DEADLINE_TIMER);
 	create(&self->m[0]);

@@ -32,8 +32,7 @@ FIXTURE(msi) {
 };
 FIXTURE_SETUP(msi)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 2);
 	machine_set_gate(&self->m, VECTOR, on_vector);
 	machine_set_gate(&self->m, OTHER, on_other);

@@ -28,8 +28,7 @@ FIXTURE(pic) {
 };
 FIXTURE_SETUP(pic)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);
 	machine_set_gate(&self->m, BASE + 1, on_irq1);
 	machine_set_gate(&self->m, BASE + 5, on_irq5);

@@ -22,8 +22,7 @@ FIXTURE_SETUP(pit)
 {
 	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);
 	vm_create_pit2(&self->m.vm, &config);
 	machine_set_gate(&self->m, BASE, on_tick);

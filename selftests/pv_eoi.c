@@ -71,8 +71,7 @@ FIXTURE_VARIANT_ADD(pv_eoi, xapic) { false };
 FIXTURE_VARIANT_ADD(pv_eoi, x2apic) { true };
 FIXTURE_SETUP(pv_eoi)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	SKIP_WITHOUT_PV(PV_EOI);
 	x2apic = variant->x2apic;
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);

@@ -21,8 +21,7 @@ FIXTURE(pv) {
 };
 FIXTURE_SETUP(pv)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_create(&self->m, KERNEL_IRQCHIP, 1);
 	machine_set_gate(&self->m, GP_VECTOR, on_gp);
 	amd = host_is_amd();

@@ -181,8 +181,7 @@ FIXTURE_VARIANT_ADD(apic, quirks_on) { false };
 FIXTURE_VARIANT_ADD(apic, quirks_off) { true };
 FIXTURE_SETUP(apic)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	SKIP_WITHOUT_CAP(KVM_CAP_DISABLE_QUIRKS2);
 	machine_create(&self->m, KERNEL_IRQCHIP, 0);
 	if (variant->off)

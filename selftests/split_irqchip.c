@@ -41,8 +41,7 @@ FIXTURE_SETUP(split)
 		MSI_ROUTE(30, MSI_ADDRESS(0), FREE_VECTOR | MSI_LEVEL),	/* no pin */
 	};
 
-	if (machine_missing(SPLIT_IRQCHIP))
-		SKIP(return, "%s", machine_missing(SPLIT_IRQCHIP));
+	SKIP_WITHOUT_CHIP(SPLIT_IRQCHIP);
 	machine_create(&self->m, SPLIT_IRQCHIP, 1);
 	machine_set_gate(&self->m, LEVEL_VECTOR, on_level);
 	machine_set_gate(&self->m, EDGE_VECTOR, on_edge);

@@ -54,8 +54,7 @@ FIXTURE(timekeeping) {
 };
 FIXTURE_SETUP(timekeeping)
 {
-	if (!(pv_features() & PV_CLOCKSOURCE2))
-		SKIP(return, "the device does not offer a paravirtual clock");
+	SKIP_WITHOUT_PV(PV_CLOCKSOURCE2);
 	sched_getaffinity(0, sizeof(self->all), &self->all);
 	machine_create(&self->m, machine_missing(KERNEL_IRQCHIP) ? NO_IRQCHIP : KERNEL_IRQCHIP, 1);
 }
@@ -175,8 +174,7 @@ TEST_F(timekeeping, periodic_timer)
 	u64 start = host_ns();
 	struct moment from, to;
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	machine_set_gate(&self->m, TIMER, on_timer);
 	machine_enter_at(&self->m, 0, sleeps_by_its_timer, false);
 	look_at_both(&self->m);
@@ -192,8 +190,7 @@ TEST_F(timekeeping, deadline_timer)
 	u64 khz = __fd_ioctl(self->m.vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
 	struct moment from, to;
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	SKIP_WITHOUT_CAP(KVM_CAP_TSC_DEADLINE_TIMER);
 	machine_set_gate(&self->m, TIMER, on_timer);
 	machine_enter_at(&self->m, 0, sleeps_by_its_timer, true);

@@ -113,8 +113,7 @@ TEST(deadline_at_the_end_of_time)
 {
 	struct machine m;
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	SKIP_WITHOUT_CAP(KVM_CAP_TSC_CONTROL);
 	SKIP_WITHOUT_CAP(KVM_CAP_TSC_DEADLINE_TIMER);
 	machine_create(&m, KERNEL_IRQCHIP, 1);

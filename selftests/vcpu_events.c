@@ -318,8 +318,7 @@ TEST(nmi_messages_are_state)
 	struct kvm_vcpu_events events;
 	struct machine m;
 
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	for (u32 keep = 0; keep < 2; keep++) {
 		machine_create(&m, KERNEL_IRQCHIP, 1);
 		machine_set_gate(&m, NMI_VECTOR, on_nmi);

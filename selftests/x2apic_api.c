@@ -61,8 +61,7 @@ FIXTURE_VARIANT_ADD(api, exact) { EXACT };
 FIXTURE_VARIANT_ADD(api, wide_and_exact) { WIDE | EXACT };
 FIXTURE_SETUP(api)
 {
-	if (machine_missing(KERNEL_IRQCHIP))
-		SKIP(return, "%s", machine_missing(KERNEL_IRQCHIP));
+	SKIP_WITHOUT_CHIP(KERNEL_IRQCHIP);
 	SKIP_WITHOUT_CAP(KVM_CAP_X2APIC_API);
 	machine_create(&self->m, KERNEL_IRQCHIP, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)

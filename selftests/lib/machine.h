@@ -109,6 +109,12 @@ do {									\
 		SKIP(return, "the device has no " #cap);		\
 } while (0)
 
+#define SKIP_WITHOUT_CHIP(kind)						\
+do {									\
+	if (machine_missing(kind))					\
+		SKIP(return, "%s", machine_missing(kind));		\
+} while (0)
+
 /* The fixture: a machine of this kind, whose vCPUs have no code yet. */
 #define FIXTURE_MACHINE(name, kind, count)				\
 FIXTURE(name) {								\
@@ -116,8 +122,7 @@ FIXTURE(name) {								\
 };									\
 FIXTURE_SETUP(name)							\
 {									\
-	if (machine_missing(kind))					\
-		SKIP(return, "%s", machine_missing(kind));		\
+	SKIP_WITHOUT_CHIP(kind);					\
 	machine_create(&self->m, kind, count);				\
 }									\
 FIXTURE_TEARDOWN(name)							\
