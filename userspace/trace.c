@@ -199,7 +199,7 @@ static void take_lines(struct reader *reader)
 }
 
 /*
- * All that there is now; more than can be read where events come faster than this prints them. False: it cannot be read, or nobody
+ * All that there is; until @end or a signal, unless @end is 0, where events come faster than this prints them. False: it cannot be read, or nobody
  * listens to us.
  */
 static bool drain(struct reader *reader, int pipe, uint64_t end)
@@ -209,7 +209,7 @@ static bool drain(struct reader *reader, int pipe, uint64_t end)
 	while ((n = read(pipe, reader->text + reader->len, sizeof(reader->text) - reader->len)) > 0) {
 		reader->len += n;
 		take_lines(reader);
-		if (ferror(stdout) || vmlet_stop_signal() || vmlet_stop_clock() >= end)
+		if (ferror(stdout) || (end && (vmlet_stop_signal() || vmlet_stop_clock() >= end)))
 			break;
 	}
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -220,10 +220,10 @@ static bool drain(struct reader *reader, int pipe, uint64_t end)
 }
 
 /* The process's end is seen before the last look, so nothing of it is left behind. */
-static bool look_on(struct reader *reader, int pipe, const struct options *options)
+static bool look_on(struct reader *reader, const struct vmlet_tracefs *tracefs, const struct options *options)
 {
 	struct pollfd files[] = {
-		{ .fd = pipe, .events = POLLIN },
+		{ .fd = tracefs->pipe, .events = POLLIN },
 		{ .fd = options->pid ? vmlet_stop_with(options->pid) : -1, .events = POLLIN },
 	};
 	uint64_t end = options->ms ? vmlet_stop_clock() + options->ms * (NSEC_PER_SEC / 1000) : VMLET_NEVER;
@@ -232,11 +232,12 @@ static bool look_on(struct reader *reader, int pipe, const struct options *optio
 	do {
 		if (!ended && vmlet_stop_poll(files, ARRAY_SIZE(files), end) > 0)
 			ended = files[1].revents;
-		ok = drain(reader, pipe, end);
+		ok = drain(reader, tracefs->pipe, end);
 	} while (ok && !ended && !vmlet_stop_signal() && vmlet_stop_clock() < end);
 	if (files[1].fd >= 0)
 		close(files[1].fd);
-	return ok;
+	/* What is there by now, and nothing more. */
+	return ok && vmlet_tracefs_write(tracefs, "tracing_on", "0") && drain(reader, tracefs->pipe, 0);
 }
 
 static void print_summary(struct vmlet_exit_times *times, const struct stopwatch *start)
@@ -260,7 +261,7 @@ static int trace(const struct vmlet_tracefs *tracefs, const struct options *opti
 
 	if (options->summary)
 		reader.times = &times;
-	ok = ok && look_on(&reader, tracefs->pipe, options);
+	ok = ok && look_on(&reader, tracefs, options);
 	if (ok && options->summary)
 		print_summary(&times, &start);
 	return ok ? VMLET_EXIT_OFF : VMLET_EXIT_HOST;
