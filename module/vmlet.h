@@ -357,6 +357,7 @@ struct vmlet_vcpu {
 	int mode_cpu;
 	int (*complete)(struct vmlet_vcpu *vcpu);
 	struct vmlet_code code[VMLET_CODES];	/* [m] by bits of RIP: the last few instructions that were decoded */
+	bool page_absent;			/* [m] at the last nested fault; then the next one's is, too, as a rule */
 	struct {				/* [m] where memory was sought in vain the last time, and in which slots */
 		u64 slots;
 		gfn_t gfn;

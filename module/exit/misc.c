@@ -206,14 +206,25 @@ static bool may_be_device(const struct vmlet_vcpu *vcpu)
 	       rcu_access_pointer(vm->irq.bus[VMLET_BUS_MMIO]);
 }
 
+static int map_now(struct vmlet_vcpu *vcpu)
+{
+	struct vmlet_exit *exit = &vcpu->exit;
+
+	if (!vmlet_mem_fault_now(vcpu, exit->fault.gpa, exit->fault.access))
+		return VMLET_SLOW;
+	trace_kvm_page_fault(vcpu, exit->fault.gpa, exit->fault.access);
+	return VMLET_RESUME;
+}
+
 int vmlet_exit_nested_fault_fast(struct vmlet_vcpu *vcpu)
 {
 	struct vmlet_exit *exit = &vcpu->exit;
 
 	exit->fault.prepared = false;
-	if (!exit->fault.final || (exit->fault.access & VMLET_ACCESS_EXEC) || !may_be_device(vcpu))
-		return VMLET_SLOW;
-	return vmlet_mmio_move(vcpu);
+	if (exit->fault.final && !(exit->fault.access & VMLET_ACCESS_EXEC) && may_be_device(vcpu) &&
+	    vmlet_mem_is_device(vcpu, vmlet_slots(vcpu->vm), exit->fault.gpa >> PAGE_SHIFT))
+		return vmlet_mmio_move(vcpu);
+	return vcpu->page_absent ? VMLET_SLOW : map_now(vcpu);
 }
 
 int vmlet_exit_nested_fault(struct vmlet_vcpu *vcpu)

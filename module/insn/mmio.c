@@ -385,12 +385,11 @@ static int do_move(struct vmlet_vcpu *vcpu, const struct vmlet_code *code)
 
 int vmlet_mmio_move(struct vmlet_vcpu *vcpu)
 {
-	const struct vmlet_slots *slots = vmlet_slots(vcpu->vm);
 	struct vmlet_code *code;
 
-	if (!vmlet_mem_is_device(vcpu, slots, vcpu->exit.fault.gpa >> PAGE_SHIFT) || is_delivering(vcpu))
+	if (is_delivering(vcpu))
 		return VMLET_SLOW;
-	code = vmlet_insn_peek(vcpu, slots);
+	code = vmlet_insn_peek(vcpu, vmlet_slots(vcpu->vm));
 	if (!code)
 		return VMLET_SLOW;
 	if (!code->op)

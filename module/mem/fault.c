@@ -294,18 +294,24 @@ static int take_and_map(struct fault *fault)
 	return ret;
 }
 
+static struct fault fault_of(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
+{
+	lockdep_assert_held(&vcpu->mutex);
+	return (struct fault) {
+		.vm		= vcpu->vm,
+		.leaf.gfn	= gpa >> PAGE_SHIFT,
+		.leaf.writing	= access & VMLET_ACCESS_WRITE,
+	};
+}
+
 /* 0: mapped, or somebody interfered. Otherwise as vmlet_mem_fault(). */
 static int handle(struct fault *fault, struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 {
 	int ret;
 
-	lockdep_assert_held(&vcpu->mutex);
-	*fault = (struct fault) {
-		.vm		= vcpu->vm,
-		.leaf.gfn	= gpa >> PAGE_SHIFT,
-		.leaf.writing	= access & VMLET_ACCESS_WRITE,
-	};
+	*fault = fault_of(vcpu, gpa, access);
 	ret = find_slot(fault) ?: map_page(fault);
+	vcpu->page_absent = ret == -ENOENT;
 	if (ret == -ENOENT && populate(fault))
 		ret = map_page(fault);
 	if (ret == -ENOENT)
@@ -321,6 +327,33 @@ int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 	vcpu->stats->pf_taken++;
 	vcpu->stats->pf_fixed += fault.mapped;
 	return ret ?: VMLET_RESUME;
+}
+
+/*
+ * Nothing waits: not for the lock, whose holder may wait for this CPU to leave the guest section; nor, with the lock held, for
+ * other CPUs to leave it, which is why leaves that would have to go first are left alone.
+ */
+bool vmlet_mem_fault_now(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
+{
+	struct fault fault = fault_of(vcpu, gpa, access);
+
+	lockdep_assert_irqs_disabled();
+	if (find_slot(&fault) || !spin_trylock(&vcpu->vm->mmu_lock))
+		return false;
+	/* The process's page tables are asked for its rights. */
+	if (unlikely(vcpu->pkru_loaded))
+		vmlet_pkru_host(vcpu);
+	if (!is_stale(&fault) && leaf_level(&fault) == 1 && vmlet_pt_has_room(vcpu->vm, &fault.leaf)) {
+		fault.leaf.level = 1;
+		log_dirty(&fault);
+		fault.mapped = !vmlet_pt_map(vcpu->vm, &fault.leaf, NULL);
+	}
+	if (unlikely(vcpu->pkru_loaded))
+		vmlet_pkru_guest(vcpu);
+	spin_unlock(&vcpu->vm->mmu_lock);
+	vcpu->stats->pf_taken += fault.mapped;
+	vcpu->stats->pf_fixed += fault.mapped;
+	return fault.mapped;
 }
 
 /* Bytes from @gpa on that are mapped now, or -errno. */

@@ -132,6 +132,9 @@ void vmlet_slots_destroy(struct vmlet_vm *vm);
  */
 int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access);
 
+/* Likewise in the inner loop, if the page and the table for it are there and nobody is at the tables. False: come again by the above. */
+bool vmlet_mem_fault_now(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access);
+
 /* Guest memory by GPA. 0; -ENXIO: no memory there (or read-only, for a write): MMIO; -EFAULT: unmapped in the process. */
 int vmlet_mem_read(struct vmlet_vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int vmlet_mem_write(struct vmlet_vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);

@@ -299,6 +299,18 @@ static u64 *entry_find(struct vmlet_vm *vm, gfn_t gfn, int *level)
 	}
 }
 
+bool vmlet_pt_has_room(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf)
+{
+	int level;
+	u64 old;
+
+	lockdep_assert_held(&vm->mmu_lock);
+	if (!leaf->pfn)
+		return false;
+	old = READ_ONCE(*entry_find(vm, leaf->gfn, &level));
+	return level == 1 && (!is_present(old) || entry_pfn(old) == leaf->pfn);
+}
+
 /* Split the leaf that has *@gfn if it is huge, or go on to where the next one may be. 1: split; 0: not; -ENOMEM. */
 static int split_next(struct vmlet_vm *vm, gfn_t *gfn, u64 **spare)
 {

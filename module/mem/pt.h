@@ -54,6 +54,9 @@ void vmlet_pt_table_free(u64 *table);
 /* Install. 0; -EAGAIN: make another *@spare and come again. What is there already keeps its rights. */
 int vmlet_pt_map(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf, u64 **spare);
 
+/* Can the small @leaf be installed without another table, and nothing has to go or be split for it? Then @spare may be NULL. */
+bool vmlet_pt_has_room(struct vmlet_vm *vm, const struct vmlet_pt_leaf *leaf);
+
 /* Take the right to write from all of [start, end). May sleep. */
 void vmlet_pt_protect(struct vmlet_vm *vm, gfn_t start, gfn_t end);
 
