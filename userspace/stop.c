@@ -2,7 +2,8 @@
 /*
  * DOC: commands that look on for a while, and clean up however they end
  *
- * The signals are blocked but while waiting, so none comes between a look at vmlet_stop_signal() and the wait; to look lets in what waits.
+ * The signals are blocked but while waiting, so none comes between a look at vmlet_stop_signal() and the wait. A look lets in
+ * those that have come.
  */
 #include "stop.h"
 #include "macros.h"

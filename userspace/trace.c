@@ -199,8 +199,8 @@ static void take_lines(struct reader *reader)
 }
 
 /*
- * All that there is; until @end or a signal, unless @end is 0, where events come faster than this prints them. False: it cannot be read, or nobody
- * listens to us.
+ * All that there is; where events come faster than this prints them, until @end or a signal, if @end is not 0. False: it cannot
+ * be read, or nobody listens to us.
  */
 static bool drain(struct reader *reader, int pipe, uint64_t end)
 {

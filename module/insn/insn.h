@@ -47,8 +47,8 @@ int vmlet_string_done(struct vmlet_vcpu *vcpu, const struct vmlet_insn *insn, u6
 int vmlet_mmio_emulate(struct vmlet_vcpu *vcpu);
 
 /*
- * Likewise in the inner loop, where it is known that no memory is: a plain move, from or to a device of the kernel's. Fast handler's return value. If it is
- * userspace's, vmlet_mmio_ask() does what is left: vcpu->exit.fault.prepared is set.
+ * Likewise in the inner loop, where it is known that no memory is: a plain move, from or to a device of the kernel's. Fast
+ * handler's return value. If it is userspace's, vmlet_mmio_ask() does what is left: vcpu->exit.fault.prepared is set.
  */
 int vmlet_mmio_move(struct vmlet_vcpu *vcpu);
 int vmlet_mmio_ask(struct vmlet_vcpu *vcpu);

@@ -294,10 +294,10 @@ static int take_and_map(struct fault *fault)
 	return ret;
 }
 
-static struct fault fault_of(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
+static void begin(struct fault *fault, struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 {
 	lockdep_assert_held(&vcpu->mutex);
-	return (struct fault) {
+	*fault = (struct fault) {
 		.vm		= vcpu->vm,
 		.leaf.gfn	= gpa >> PAGE_SHIFT,
 		.leaf.writing	= access & VMLET_ACCESS_WRITE,
@@ -309,7 +309,7 @@ static int handle(struct fault *fault, struct vmlet_vcpu *vcpu, gpa_t gpa, u8 ac
 {
 	int ret;
 
-	*fault = fault_of(vcpu, gpa, access);
+	begin(fault, vcpu, gpa, access);
 	ret = find_slot(fault) ?: map_page(fault);
 	vcpu->page_absent = ret == -ENOENT;
 	if (ret == -ENOENT && populate(fault))
@@ -335,9 +335,10 @@ int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
  */
 bool vmlet_mem_fault_now(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access)
 {
-	struct fault fault = fault_of(vcpu, gpa, access);
+	struct fault fault;
 
 	lockdep_assert_irqs_disabled();
+	begin(&fault, vcpu, gpa, access);
 	if (find_slot(&fault) || !spin_trylock(&vcpu->vm->mmu_lock))
 		return false;
 	/* The process's page tables are asked for its rights. */

@@ -100,6 +100,11 @@ static inline hva_t vmlet_slot_hva(const struct vmlet_slot *slot, gfn_t gfn)
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
+static inline hva_t vmlet_slot_hva_end(const struct vmlet_slot *slot)
+{
+	return slot->hva + (slot->npages << PAGE_SHIFT);
+}
+
 /* vm->slots_lock held */
 struct vmlet_slot *vmlet_slot_by_id(struct vmlet_vm *vm, u32 id);
 
@@ -132,7 +137,10 @@ void vmlet_slots_destroy(struct vmlet_vm *vm);
  */
 int vmlet_mem_fault(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access);
 
-/* Likewise in the inner loop, if the page and the table for it are there and nobody is at the tables. False: come again by the above. */
+/*
+ * Likewise in the inner loop, if the page and the table for it are there and nobody is at the tables. False: come again by
+ * the above.
+ */
 bool vmlet_mem_fault_now(struct vmlet_vcpu *vcpu, gpa_t gpa, u8 access);
 
 /* Guest memory by GPA. 0; -ENXIO: no memory there (or read-only, for a write): MMIO; -EFAULT: unmapped in the process. */

@@ -47,7 +47,7 @@ static bool do_clear_young(struct vmlet_vm *vm, gfn_t start, gfn_t end)
 static bool for_slot(struct vmlet_vm *vm, const struct vmlet_slot *slot, hva_t start, hva_t end, range_fn fn)
 {
 	hva_t from = max(start, slot->hva);
-	hva_t to = min(end, slot->hva + (slot->npages << PAGE_SHIFT));
+	hva_t to = min(end, vmlet_slot_hva_end(slot));
 
 	return from < to && fn(vm, slot->base_gfn + ((from - slot->hva) >> PAGE_SHIFT),
 			       slot->base_gfn + (PAGE_ALIGN(to - slot->hva) >> PAGE_SHIFT));

@@ -43,12 +43,13 @@ struct vmlet_slot *vmlet_slot_by_id(struct vmlet_vm *vm, u32 id)
 	return xa_load(&vm->slot_ids, id);
 }
 
-static hva_t slot_hva_end(const struct vmlet_slot *slot)
+/* Lists of slots are sorted by GFN or else by HVA. */
+static u64 start_of(const struct vmlet_slot *slot, bool by_gfn)
 {
-	return slot->hva + (slot->npages << PAGE_SHIFT);
+	return by_gfn ? slot->base_gfn : slot->hva;
 }
 
-/* Where in the sorted @list of @n the first slot is that begins at @start, a GFN or else an HVA, or behind it. */
+/* Where in the @list of @n the first slot is that begins at @start or behind it. */
 static unsigned int place(struct vmlet_slot *const *list, unsigned int n, u64 start, bool by_gfn)
 {
 	unsigned int low = 0, high = n;
@@ -56,7 +57,7 @@ static unsigned int place(struct vmlet_slot *const *list, unsigned int n, u64 st
 	while (low < high) {
 		unsigned int middle = (low + high) / 2;
 
-		if ((by_gfn ? list[middle]->base_gfn : list[middle]->hva) < start)
+		if (start_of(list[middle], by_gfn) < start)
 			low = middle + 1;
 		else
 			high = middle;
@@ -131,9 +132,9 @@ static int check_change(const struct vmlet_slots *slots, const struct vmlet_slot
 
 static struct vmlet_slots *slots_alloc(unsigned int count)
 {
-	size_t each = sizeof(struct vmlet_slot *), size = count * (2 * each + sizeof(hva_t));
-	struct vmlet_slots *slots = kvmalloc(sizeof(*slots) + size, GFP_KERNEL_ACCOUNT);
+	struct vmlet_slots *slots;
 
+	slots = kvmalloc(struct_size(slots, slot, 2 * count) + count * sizeof(*slots->reach), GFP_KERNEL_ACCOUNT);
 	if (!slots)
 		return NULL;
 	slots->serial = 1;
@@ -143,14 +144,14 @@ static struct vmlet_slots *slots_alloc(unsigned int count)
 	return slots;
 }
 
-/* @to is the sorted list @from of @n slots without @old and with @new. */
+/* @to is the list @from of @n slots without @old and with @new. */
 static void list_change(struct vmlet_slot **to, struct vmlet_slot *const *from, unsigned int n,
 			const struct vmlet_slot *old, struct vmlet_slot *new, bool by_gfn)
 {
 	unsigned int i = n;
 
 	if (old) {
-		i = place(from, n, by_gfn ? old->base_gfn : old->hva, by_gfn);
+		i = place(from, n, start_of(old, by_gfn), by_gfn);
 		while (from[i] != old)
 			i++;
 		n--;
@@ -158,7 +159,7 @@ static void list_change(struct vmlet_slot **to, struct vmlet_slot *const *from, 
 	}
 	memcpy(to, from, i * sizeof(*to));
 	if (new) {
-		i = place(to, n, by_gfn ? new->base_gfn : new->hva, by_gfn);
+		i = place(to, n, start_of(new, by_gfn), by_gfn);
 		memmove(to + i + 1, to + i, (n - i) * sizeof(*to));
 		to[i] = new;
 	}
@@ -178,7 +179,7 @@ static struct vmlet_slots *slots_with(const struct vmlet_slots *slots, const str
 	list_change(copy->slot, slots->slot, slots->count, old, new, true);
 	list_change(copy->by_hva, slots->by_hva, slots->count, old, new, false);
 	for (i = 0; i < copy->count; i++) {
-		reach = max(reach, slot_hva_end(copy->by_hva[i]));
+		reach = max(reach, vmlet_slot_hva_end(copy->by_hva[i]));
 		copy->reach[i] = reach;
 	}
 	return copy;
