@@ -312,7 +312,7 @@ struct vmlet_vcpu {
 
 	struct vmlet_stats *stats;		/* [m] pointer [c]; read by anybody, in userspace too */
 	struct vmlet_exit_stats *exit_stats;	/* [m] of the last exit's reason */
-	u64 moment, kernel_time;		/* [m] observe/times.h */
+	u64 moment, kernel_time, phase_moment;	/* [m] observe/times.h */
 
 	u64 cr0, cr2, cr3, cr4, cr8, efer;	/* [m] as the guest sees them */
 	u64 pdpte[4];				/* [m] of PAE paging; with VMLET_G_CR, where hardware has them loaded */

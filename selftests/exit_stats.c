@@ -244,19 +244,25 @@ TEST_F(page, time_of_userspace)
 }
 
 /* What it was, or NULL: it cannot be set. */
-static const char *set_records(const char *value)
+static const char *set_parameter(const char *name, const char *value)
 {
-	static const char path[] = "/sys/module/vmlet/parameters/exit_records";
 	static char old[2][16];
 	static int turn;
-	char *was = old[turn++ % 2];
-	FILE *file = fopen(path, "r+");
+	char *was = old[turn++ % 2], path[64];
+	FILE *file;
 
+	snprintf(path, sizeof(path), "/sys/module/vmlet/parameters/%s", name);
+	file = fopen(path, "r+");
 	if (!file || !fgets(was, sizeof(old[0]), file))
 		return NULL;
 	rewind(file);
 	fputs(value, file);
 	return fclose(file) ? NULL : was;
+}
+
+static const char *set_records(const char *value)
+{
+	return set_parameter("exit_records", value);
 }
 
 static const struct vmlet_exit_record *record_at(const struct vmlet_stats *stats, u64 number)
@@ -334,6 +340,53 @@ TEST_F(page, only_the_last_exits)
 	for (u32 i = 1; i < stats->records; i++)
 		EXPECT_LE(record_at(stats, stats->recorded + i - 1)->exit, record_at(stats, stats->recorded + i)->exit);
 	EXPECT_NE(NULL, set_records(before));
+}
+
+static u64 phases(const struct vmlet_exit_stats *exit)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < VMLET_PHASES; i++)
+		sum += exit->phase[i];
+	return sum;
+}
+
+/* What leaves the inner loop is told, and no more than there is of the kernel's time. */
+TEST_F(page, phases)
+{
+	const struct vmlet_exit_stats *cpuid = exit_of(self->stats, "cpuid"), *io = exit_of(self->stats, "io");
+	const char *before = set_parameter("exit_phases", "1");
+
+	if (!before || no_times(self->stats))
+		SKIP(return, "the parameter can be set by root only, and without exit_times=0");
+	load(&self->vcpu, ROUNDS, ROUNDS + 1);
+	for (u32 i = 0; i <= ROUNDS; i++)
+		vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_EQ(ROUNDS + 1, io->left);
+	EXPECT_LT(0u, io->phase[VMLET_PHASE_INNER]);
+	EXPECT_LT(0u, io->phase[VMLET_PHASE_SWITCH]);
+	EXPECT_LT(0u, io->phase[VMLET_PHASE_HANDLER]);
+	EXPECT_LT(0u, io->phase[VMLET_PHASE_REST]);
+	EXPECT_EQ(0u, io->phase[VMLET_PHASE_HALT]);
+	EXPECT_EQ(0u, io->sequence % 2);
+	/* The last one's kernel time is told later, and the host's interrupts may have sent others out. */
+	EXPECT_GT(ROUNDS, cpuid->left);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_HLT);
+	EXPECT_GE(io->time[VMLET_TIME_KERNEL], phases(io));
+	EXPECT_LE(io->time[VMLET_TIME_KERNEL] / 2, phases(io));
+	EXPECT_GE(cpuid->time[VMLET_TIME_KERNEL], phases(cpuid));
+
+	/* None while it is off; and what was before it is on does not count. */
+	EXPECT_NE(NULL, set_parameter("exit_phases", "0"));
+	load(&self->vcpu, 1, 2);
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_EQ(ROUNDS + 1, io->left);
+	usleep(20000);
+	EXPECT_NE(NULL, set_parameter("exit_phases", "1"));
+	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
+	EXPECT_EQ(ROUNDS + 2, io->left);
+	EXPECT_GT(20ull * self->stats->tsc_khz, phases(io) - phases(cpuid));
+	EXPECT_NE(NULL, set_parameter("exit_phases", before));
 }
 
 struct reader {

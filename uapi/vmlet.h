@@ -30,6 +30,25 @@ enum vmlet_time {
 	VMLET_TIMES
 };
 
+/**
+ * enum vmlet_phase - what the kernel spends an exit's time on, if it leaves the inner loop
+ * @VMLET_PHASE_INNER: inner loop, interrupts off: until it is clear that the exit takes more
+ * @VMLET_PHASE_SWITCH: from there to where the kernel may do anything, and back: extended state, the interrupts that the host had
+ *	waiting, what is per CPU
+ * @VMLET_PHASE_HANDLER: the exit's own handler, and what completes the exit when userspace comes back
+ * @VMLET_PHASE_HALT: halted: polls or sleeps
+ * @VMLET_PHASE_REST: requests of others, signals, return to userspace and call from there
+ * @VMLET_PHASES: how many there are
+ */
+enum vmlet_phase {
+	VMLET_PHASE_INNER,
+	VMLET_PHASE_SWITCH,
+	VMLET_PHASE_HANDLER,
+	VMLET_PHASE_HALT,
+	VMLET_PHASE_REST,
+	VMLET_PHASES
+};
+
 /* Bucket 0 is empty, bucket n has the times from 2^(n-1) up to but not including 2^n; those of 0 are in bucket 1. */
 #define VMLET_TIME_BUCKETS	65
 
@@ -40,6 +59,9 @@ enum vmlet_time {
  * @count: exits
  * @time: sums by enum vmlet_time, in ticks of the host's TSC
  * @histogram: how many times of each length, by enum vmlet_time. All zero without VMLET_STATS_TIMES, as @time is
+ * @left: how often the inner loop was left behind such an exit, while the tunable exit_phases was on
+ * @phase: what the kernel's time went to then, by enum vmlet_phase, in ticks of the host's TSC. Told at the end of each phase, so
+ *	before @time
  */
 struct vmlet_exit_stats {
 	char name[24];
@@ -47,6 +69,8 @@ struct vmlet_exit_stats {
 	__u64 count;
 	__u64 time[VMLET_TIMES];
 	__u64 histogram[VMLET_TIMES][VMLET_TIME_BUCKETS];
+	__u64 left;
+	__u64 phase[VMLET_PHASES];
 };
 
 /* How many of the last exits are kept. */

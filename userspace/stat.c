@@ -26,12 +26,14 @@
 	"  guest   mean time from entry to exit, the guest's own work and the hardware's\n"
 
 static const char stat_usage[] =
-	"usage: vmlet stat [PID] [--vcpus] [--json]\n"
+	"usage: vmlet stat [PID] [--vcpus] [--json | --phases]\n"
 	"       vmlet stat --sums [--json]\n"
 	"\n"
 	"Say what the exits of running virtual machines cost: of process PID's, or of all that you may look at.\n"
 	"\n"
 	"  --vcpus   each vCPU by itself\n"
+	"  --phases  what the mean kernel's time went to of exits that left the inner loop, since `vmlet tune exit_phases=1`:\n"
+	"            the inner loop itself, the switch out of it and back, the handler, sleep of a halted vCPU, the rest\n"
 	"  --sums    what the kernel sums up, of each virtual machine of your own user; for root of each, and of all since the\n"
 	"            module was loaded, those that have gone included. Times are in all\n"
 	"  --json    for programs: times in ticks, histograms whose bucket n counts 2^(n-1) to 2^n ticks\n"
@@ -62,6 +64,7 @@ static const char top_usage[] =
  * @vcpus: each by itself
  * @json: not for people
  * @sums: the kernel's
+ * @phases: what the kernel's time goes to
  * @interval: milliseconds
  * @count: looks, 0: until told to stop
  */
@@ -70,6 +73,7 @@ struct options {
 	bool vcpus;
 	bool json;
 	bool sums;
+	bool phases;
 	long interval;
 	long count;
 };
@@ -90,6 +94,9 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 		case 's':
 			options->sums = true;
 			break;
+		case 'p':
+			options->phases = true;
+			break;
 		case 'i':
 			options->interval = vmlet_parse_count(optarg, 1000);
 			break;
@@ -109,7 +116,7 @@ static int parse(int argc, char **argv, const struct option *known, const char *
 	if (optind < argc)
 		options->pid = vmlet_parse_count(argv[optind], 1);
 	if ((optind < argc && !options->pid) || optind + 1 < argc || !options->interval ||
-	    (options->sums && (options->pid || options->vcpus))) {
+	    (options->sums && (options->pid || options->vcpus)) || (options->phases && (options->sums || options->json))) {
 		fputs(usage, stderr);
 		return VMLET_EXIT_USAGE;
 	}
@@ -140,7 +147,10 @@ static void print_group(const struct vmlet_stats_source *source, size_t n, const
 	vmlet_stats_sample(sample, source, n);
 	if (!options->json) {
 		print_name(source, n, options->vcpus);
-		vmlet_stats_table(stdout, sample, VMLET_STATS_EXITS);
+		if (!options->phases)
+			vmlet_stats_table(stdout, sample, VMLET_STATS_EXITS);
+		else if (!vmlet_stats_phases(stdout, sample))
+			puts("no phases have been measured; `vmlet tune exit_phases=1` has them measured");
 		return;
 	}
 	printf("{\"process\": %d, ", (int)source->pid);
@@ -154,7 +164,8 @@ int vmlet_stat(int argc, char **argv)
 {
 	static const struct option known[] = {
 		{ "vcpus", no_argument, NULL, 'v' }, { "json", no_argument, NULL, 'j' },
-		{ "sums", no_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' }, { 0 }
+		{ "sums", no_argument, NULL, 's' }, { "phases", no_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' }, { 0 }
 	};
 	static struct vmlet_stats_sample sample;
 	struct options options = { .interval = 1 };

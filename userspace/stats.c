@@ -318,6 +318,36 @@ void vmlet_stats_table(FILE *out, const struct vmlet_stats_sample *sample, unsig
 	}
 }
 
+static const char *const phase_names[VMLET_PHASES] = { "inner", "switch", "handler", "halt", "rest" };
+
+bool vmlet_stats_phases(FILE *out, const struct vmlet_stats_sample *sample)
+{
+	struct vmlet_stats_sorted sorted;
+	char text[VMLET_STATS_CELL];
+	bool any = false;
+
+	vmlet_stats_sort(&sorted, sample);
+	for (uint32_t i = 0; i < sorted.exits; i++) {
+		const struct vmlet_exit_stats *exit = sorted.exit[i];
+
+		if (!exit->left)
+			continue;
+		if (!any) {
+			fprintf(out, "%-18s %10s", "exit", "left");
+			for (int phase = 0; phase < VMLET_PHASES; phase++)
+				fprintf(out, " %9s", phase_names[phase]);
+			fputs("\n", out);
+		}
+		any = true;
+		fprintf(out, "%-18s %10llu", exit->name, (unsigned long long)exit->left);
+		for (int phase = 0; phase < VMLET_PHASES; phase++)
+			fprintf(out, " %9s", vmlet_stats_duration((double)exit->phase[phase] / exit->left, sample->tsc_khz,
+								  text, sizeof(text)));
+		fputs("\n", out);
+	}
+	return any;
+}
+
 static void print_histogram(FILE *out, const __u64 *histogram)
 {
 	int last = VMLET_TIME_BUCKETS - 1;
@@ -347,7 +377,11 @@ void vmlet_stats_json(FILE *out, const struct vmlet_stats_sample *sample)
 			print_histogram(out, exit->histogram[what]);
 			fputs("}", out);
 		}
-		fputs("}", out);
+		fprintf(out, ", \"left\": %llu, \"phases\": {", (unsigned long long)exit->left);
+		for (int phase = 0; phase < VMLET_PHASES; phase++)
+			fprintf(out, "%s\"%s\": %llu", phase ? ", " : "", phase_names[phase],
+				(unsigned long long)exit->phase[phase]);
+		fputs("}}", out);
 		any = true;
 	}
 	fputs("}}", out);

@@ -153,6 +153,15 @@ void vmlet_stats_cells(struct vmlet_stats_cells *cells, const struct vmlet_exit_
 void vmlet_stats_table(FILE *out, const struct vmlet_stats_sample *sample, unsigned int rows);
 
 /**
+ * vmlet_stats_phases() - print what the kernel's time of exits that left the inner loop went to
+ * @out: where
+ * @sample: what
+ *
+ * Return: false: nothing was printed, for none has been measured.
+ */
+bool vmlet_stats_phases(FILE *out, const struct vmlet_stats_sample *sample);
+
+/**
  * vmlet_stats_json() - print a sample as a JSON object
  * @out: where
  * @sample: what

@@ -31,6 +31,9 @@ struct row {
 #define TIMES(name, reason, what) \
 	{ name, KVM_STATS_TYPE_LOG_HIST | KVM_STATS_UNIT_CYCLES, \
 	  WHERE(vmlet_stats, exit[VMLET_EXIT_##reason].histogram[VMLET_TIME_##what]), 1, 0, VMLET_TIME_BUCKETS }
+#define PHASE(name, reason, what) \
+	{ name, KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_CYCLES, \
+	  WHERE(vmlet_stats, exit[VMLET_EXIT_##reason].phase[VMLET_PHASE_##what]), 1, 0, 1 }
 #define INJECTIONS(name, what)	{ name, COUNTER, WHERE(vmlet_stats, injections[VMLET_INJECT_##what]), 1, 0, 1 }
 #define COUNT(block, member)	{ #member, COUNTER, WHERE(block, member), 1, 0, 1 }
 #define PAGES(name, level) \
@@ -62,6 +65,10 @@ static const struct row vcpu_stats[] = {
 	COUNT(vmlet_stats, halt_wakeup),
 #define X(sym, name) TIMES("guest_time_" name, sym, GUEST), TIMES("kernel_time_" name, sym, KERNEL), \
 	TIMES("user_time_" name, sym, USER),
+	VMLET_EXIT_REASONS(X)
+#undef X
+#define X(sym, name) PHASE("inner_time_" name, sym, INNER), PHASE("switch_time_" name, sym, SWITCH), \
+	PHASE("handler_time_" name, sym, HANDLER), PHASE("halt_time_" name, sym, HALT), PHASE("rest_time_" name, sym, REST),
 	VMLET_EXIT_REASONS(X)
 #undef X
 };

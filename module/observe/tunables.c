@@ -10,24 +10,18 @@
 #include "../run/run.h"
 #include "leaves.h"
 #include "records.h"
+#include "times.h"
 #include "tunables.h"
 
-enum { HALT_POLL, EXIT_RECORDS, CPUID_LEAVES };
+enum { HALT_POLL, EXIT_RECORDS, EXIT_PHASES, CPUID_LEAVES };
 
 static DEFINE_MUTEX(lock);
-static unsigned int exit_records;
-
-static void exit_records_changed(unsigned int on)
-{
-	if (on)
-		static_branch_enable(&vmlet_exit_records);
-	else
-		static_branch_disable(&vmlet_exit_records);
-}
+static unsigned int exit_records, exit_phases;
 
 const struct vmlet_tunable vmlet_tunables[] = {
 	[HALT_POLL] = { "halt_poll_ns", "ns", &vmlet_halt_poll_ns, 0, NSEC_PER_SEC },
-	[EXIT_RECORDS] = { "exit_records", "0: off, 1: on", &exit_records, 0, 1, exit_records_changed },
+	[EXIT_RECORDS] = { "exit_records", "0: off, 1: on", &exit_records, 0, 1, &vmlet_exit_records },
+	[EXIT_PHASES] = { "exit_phases", "0: off, 1: on", &exit_phases, 0, 1, &vmlet_exit_phases },
 	[CPUID_LEAVES] = { "cpuid_leaves", "0: off, 1: on", &vmlet_cpuid_leaves, 0, 1 },
 };
 
@@ -39,8 +33,10 @@ int vmlet_tunable_set(const struct vmlet_tunable *tunable, u64 value)
 		return -ERANGE;
 	mutex_lock(&lock);
 	WRITE_ONCE(*tunable->value, value);
-	if (tunable->changed)
-		tunable->changed(value);
+	if (tunable->key && value)
+		static_branch_enable(tunable->key);
+	else if (tunable->key)
+		static_branch_disable(tunable->key);
 	mutex_unlock(&lock);
 	return 0;
 }
@@ -66,6 +62,9 @@ MODULE_PARM_DESC(halt_poll_ns, "The longest that a halted vCPU polls before it s
 
 module_param_cb(exit_records, &ops, (void *)&vmlet_tunables[EXIT_RECORDS], 0644);
 MODULE_PARM_DESC(exit_records, "Keep the last exits of each vCPU in its statistics; 0: off, 1: on");
+
+module_param_cb(exit_phases, &ops, (void *)&vmlet_tunables[EXIT_PHASES], 0644);
+MODULE_PARM_DESC(exit_phases, "Tell what the kernel's time of each exit goes to; 0: off, 1: on");
 
 module_param_cb(cpuid_leaves, &ops, (void *)&vmlet_tunables[CPUID_LEAVES], 0644);
 MODULE_PARM_DESC(cpuid_leaves, "Guests read their exits by CPUID leaves 0x4ffffffc to 0x4fffffff; 0: off, 1: on");

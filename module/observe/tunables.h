@@ -7,6 +7,7 @@
 #ifndef VMLET_OBSERVE_TUNABLES_H
 #define VMLET_OBSERVE_TUNABLES_H
 
+#include <linux/jump_label.h>
 #include <linux/types.h>
 
 /**
@@ -15,13 +16,13 @@
  * @unit:	of the numbers
  * @value:	read and written at any time: READ_ONCE, WRITE_ONCE
  * @least, @most: what it takes
- * @changed:	called behind a change of @value, one at a time; NULL: whoever reads it sees it
+ * @key:	on while @value is not 0; NULL: whoever reads @value sees it
  */
 struct vmlet_tunable {
 	const char *name, *unit;
 	unsigned int *value;
 	unsigned int least, most;
-	void (*changed)(unsigned int value);
+	struct static_key_false *key;
 };
 
 extern const struct vmlet_tunable vmlet_tunables[];

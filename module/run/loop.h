@@ -124,9 +124,11 @@ static __always_inline int vmlet_loop(struct vmlet_vcpu *vcpu,
 {
 	int next;
 
+	vmlet_phase_end(vcpu, VMLET_PHASE_SWITCH);
 	vmlet_times_toggle(vcpu);
 	next = vmlet_turns(vcpu, enter, skip, flush_tlb);
 	vmlet_times_toggle(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_INNER);
 	return next;
 }
 

@@ -128,8 +128,12 @@ static int complete_pending(struct vmlet_vcpu *vcpu)
 	vcpu->complete = NULL;
 	if (!complete)
 		return VMLET_RESUME;
+	vmlet_phase_end(vcpu, VMLET_PHASE_REST);
 	next = complete(vcpu);
-	return next == VMLET_SKIP ? vmlet_skip(vcpu) : next;
+	if (next == VMLET_SKIP)
+		next = vmlet_skip(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_HANDLER);
+	return next;
 }
 
 /* Branch prediction that another vCPU has trained must not steer this one. */
@@ -163,6 +167,7 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 {
 	int next;
 
+	vmlet_phase_end(vcpu, VMLET_PHASE_REST);
 	vmlet_fpu_load(vcpu);
 	isolate(vcpu);
 	vmlet_vendor->load(vcpu);
@@ -188,6 +193,7 @@ static int guest_section(struct vmlet_vcpu *vcpu)
 	local_irq_enable();
 	vmlet_vendor->put(vcpu);
 	vmlet_fpu_put(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_SWITCH);
 	return next;
 }
 
@@ -235,7 +241,9 @@ static int wait_until_runnable(struct vmlet_vcpu *vcpu)
 	bool halted = vcpu->mp_state == KVM_MP_STATE_HALTED;
 	int ret;
 
+	vmlet_phase_end(vcpu, VMLET_PHASE_REST);
 	ret = vmlet_halt(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_HALT);
 	if (ret)
 		return ret;
 	if (halted) {
@@ -279,7 +287,10 @@ static int turn(struct vmlet_vcpu *vcpu)
 	next = guest_section(vcpu);
 	if (next == VMLET_SLOW)
 		next = vmlet_exit_table[vcpu->exit.reason].slow(vcpu);
-	return next == VMLET_SKIP ? vmlet_skip(vcpu) : next;
+	if (next == VMLET_SKIP)
+		next = vmlet_skip(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_HANDLER);
+	return next;
 }
 
 /* Until the first INIT. Userspace then calls again: so it learns that the vCPU has been started. */

@@ -16,7 +16,7 @@ end()
 
 start
 needs_vmlet_and_root
-echo "1..11"
+echo "1..12"
 
 run 0 vmlet list
 says out 'There are no virtual machines'
@@ -43,6 +43,20 @@ run 0 vmlet list --json
 says out "^  {\"id\": [0-9]*, \"owner_pid\": $guest, \"owner_uid\": 0, \"owner_comm\": \"vmlet\", "
 says out '"slot_bytes": 3145728, .*"irqchip": "none", "vcpus": \[{"id": 0, .*"exits": [0-9]*, "last_exit": "[a-z_]*"}\]}$'
 verdict "the same in JSON"
+
+run 0 vmlet stat --phases
+says out '^no phases have been measured'
+run 0 vmlet tune exit_phases=1
+until vmlet stat --phases | grep -q '^host_interrupt'; do
+	kill -0 $guest || break
+done
+run 0 vmlet stat --phases
+says out '^exit  *left  *inner  *switch  *handler  *halt  *rest$'
+says out '^host_interrupt  *[1-9][0-9]*  *[0-9.]* [num]*s  *[0-9.]* [num]*s  *[0-9.]* [num]*s  *-  *[0-9.]* [num]*s$'
+run 0 vmlet stat --json $guest
+says out '"left": [1-9][0-9]*, "phases": {"inner": [1-9][0-9]*, "switch": [1-9][0-9]*, "handler": [1-9][0-9]*, "halt": 0, "rest": [1-9]'
+run 0 vmlet tune exit_phases=0
+verdict "phases"
 
 run 0 vmlet stat --sums
 says out '^all since the module was loaded$'
@@ -99,6 +113,8 @@ run 2 vmlet events everything
 says err 'usage: vmlet events'
 run 2 vmlet stat --sums --vcpus
 says err 'vmlet stat --sums'
+run 2 vmlet stat --phases --json
+says err 'vmlet stat .PID. .*--json | --phases'
 run 2 vmlet tune exit_records
 says err 'usage: vmlet tune'
 verdict "wrong usage"
