@@ -564,14 +564,18 @@ static void print_json(const struct row *row, u64 rounds, const double cost[BATC
 	fflush(stdout);
 }
 
-/* Is it one of those that were asked for? */
+/* Is it one of those that were asked for, or of all, and not left out? */
 static bool wanted(const struct row *row, char *const *patterns)
 {
-	const char *any = *patterns;
+	bool is = !*patterns || **patterns == '!';
 
-	while (*patterns && fnmatch(*patterns, row->name, 0))
-		patterns++;
-	return !any || *patterns;
+	for (; *patterns; patterns++) {
+		if (**patterns != '!')
+			is |= !fnmatch(*patterns, row->name, 0);
+		else if (!fnmatch(*patterns + 1, row->name, 0))
+			return false;
+	}
+	return is;
 }
 
 static void report(const struct row *row, u64 rounds, bool json)
@@ -596,7 +600,8 @@ static int usage(const char *name)
 	fprintf(stderr, "usage: %s DEVICE [--json] [--rounds N] [ROW...]\n"
 		"  DEVICE  /dev/vmlet, /dev/kvm, or another that speaks the KVM API\n"
 		"  N       rounds of each batch, instead of what each row has\n"
-		"  ROW     what to measure, as patterns of the shell's: all that there is if none is given\n",
+		"  ROW     what to measure, as patterns of the shell's: all that there is if none is given;\n"
+		"          !ROW leaves out\n",
 		name);
 	return 2;
 }
