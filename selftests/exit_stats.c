@@ -10,9 +10,25 @@
 #include <x86intrin.h>
 
 #include "lib/harness.h"
+#include "lib/machine.h"
 #include "../uapi/vmlet.h"
 
 #define ROUNDS 20
+
+static const struct vmlet_stats *map_stats(const struct vcpu *vcpu, size_t *size)
+{
+	const struct vmlet_stats *stats;
+
+	stats = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, vcpu->fd, VMLET_STATS_OFFSET);
+	if (stats == MAP_FAILED)
+		die("statistics: %s", strerror(errno));
+	*size = stats->size;
+	munmap((void *)stats, getpagesize());
+	stats = mmap(NULL, *size, PROT_READ, MAP_SHARED, vcpu->fd, VMLET_STATS_OFFSET);
+	if (stats == MAP_FAILED)
+		die("statistics: %s", strerror(errno));
+	return stats;
+}
 
 FIXTURE(page) {
 	struct vm vm;
@@ -26,12 +42,7 @@ FIXTURE_SETUP(page)
 		SKIP(return, "of vmlet only");
 	vm_create(&self->vm);
 	vcpu_create(&self->vm, &self->vcpu, 0);
-	self->stats = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, self->vcpu.fd, VMLET_STATS_OFFSET);
-	ASSERT_NE(MAP_FAILED, self->stats);
-	self->size = self->stats->size;
-	ASSERT_EQ(0, munmap((void *)self->stats, getpagesize()));
-	self->stats = mmap(NULL, self->size, PROT_READ, MAP_SHARED, self->vcpu.fd, VMLET_STATS_OFFSET);
-	ASSERT_NE(MAP_FAILED, self->stats);
+	self->stats = map_stats(&self->vcpu, &self->size);
 }
 FIXTURE_TEARDOWN(page)
 {
@@ -246,9 +257,9 @@ TEST_F(page, time_of_userspace)
 /* What it was, or NULL: it cannot be set. */
 static const char *set_parameter(const char *name, const char *value)
 {
-	static char old[2][16];
+	static char old[4][16];
 	static int turn;
-	char *was = old[turn++ % 2], path[64];
+	char *was = old[turn++ % 4], path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/sys/module/vmlet/parameters/%s", name);
@@ -355,9 +366,10 @@ static u64 phases(const struct vmlet_exit_stats *exit)
 TEST_F(page, phases)
 {
 	const struct vmlet_exit_stats *cpuid = exit_of(self->stats, "cpuid"), *io = exit_of(self->stats, "io");
-	const char *before = set_parameter("exit_phases", "1");
+	const char *before = no_times(self->stats) ? NULL : set_parameter("exit_phases", "1");
+	u64 start, was;
 
-	if (!before || no_times(self->stats))
+	if (!before)
 		SKIP(return, "the parameter can be set by root only, and without exit_times=0");
 	load(&self->vcpu, ROUNDS, ROUNDS + 1);
 	for (u32 i = 0; i <= ROUNDS; i++)
@@ -383,10 +395,71 @@ TEST_F(page, phases)
 	EXPECT_EQ(ROUNDS + 1, io->left);
 	usleep(20000);
 	EXPECT_NE(NULL, set_parameter("exit_phases", "1"));
+	was = phases(io);
+	start = __rdtsc();
 	vcpu_run_until(&self->vcpu, KVM_EXIT_IO);
 	EXPECT_EQ(ROUNDS + 2, io->left);
-	EXPECT_GT(20ull * self->stats->tsc_khz, phases(io) - phases(cpuid));
+	EXPECT_GT(__rdtsc() - start, phases(io) - was);
 	EXPECT_NE(NULL, set_parameter("exit_phases", before));
+}
+
+#define MSI_NMI 0x400
+
+FIXTURE_MACHINE(sleeper, KERNEL_IRQCHIP, 1)
+
+GUEST_ISR(on_nmi)
+{
+}
+
+static void sleeps(u64 arg __attribute__((unused)))
+{
+	asm volatile("hlt");
+	guest_done();
+}
+
+/* 20 ms or so: how many ticks. @off: phases are measured only at the end of it. */
+static u64 sleep_for_a_while(struct machine *m, const struct vmlet_exit_stats *hlt, bool off)
+{
+	u64 count = hlt->count, start;
+
+	machine_enter_at(m, 0, sleeps, 0);
+	machine_start(m, 0);
+	while (__atomic_load_n(&hlt->count, __ATOMIC_RELAXED) == count)
+		usleep(1000);
+	start = __rdtsc();
+	usleep(20000);
+	if (off)
+		set_parameter("exit_phases", "1");
+	start = __rdtsc() - start;
+	__vm_signal_msi(&m->vm, MSI_ADDRESS(0), MSI_NMI);
+	machine_join(m, 0);
+	return start;
+}
+
+TEST_F(sleeper, phases_are_measured_whole_or_not)
+{
+	const struct vmlet_exit_stats *hlt;
+	const struct vmlet_stats *stats;
+	const char *before;
+	size_t size;
+	u64 slept;
+
+	if (!device_is_vmlet())
+		SKIP(return, "of vmlet only");
+	stats = map_stats(&self->m.vcpu[0], &size);
+	before = no_times(stats) ? NULL : set_parameter("exit_phases", "0");
+	if (!before)
+		SKIP(return, "the parameter can be set by root only, and without exit_times=0");
+	machine_set_gate(&self->m, NMI_VECTOR, on_nmi);
+	hlt = exit_of(stats, "hlt");
+	sleep_for_a_while(&self->m, hlt, true);
+	EXPECT_EQ(0u, hlt->left);
+	EXPECT_EQ(0u, hlt->phase[VMLET_PHASE_HALT]);
+	slept = sleep_for_a_while(&self->m, hlt, false);
+	EXPECT_EQ(1u, hlt->left);
+	EXPECT_LE(slept / 2, hlt->phase[VMLET_PHASE_HALT]);
+	EXPECT_NE(NULL, set_parameter("exit_phases", before));
+	munmap((void *)stats, size);
 }
 
 struct reader {

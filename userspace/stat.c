@@ -150,7 +150,7 @@ static void print_group(const struct vmlet_stats_source *source, size_t n, const
 		if (!options->phases)
 			vmlet_stats_table(stdout, sample, VMLET_STATS_EXITS);
 		else if (!vmlet_stats_phases(stdout, sample))
-			puts("no phases have been measured; `vmlet tune exit_phases=1` has them measured");
+			puts("no phases have been measured; `vmlet tune exit_phases=1` has them measured, but with exit_times=0");
 		return;
 	}
 	printf("{\"process\": %d, ", (int)source->pid);

@@ -155,15 +155,17 @@ void vmlet_stats_drop(struct vmlet_stats_list *list)
 	*list = (struct vmlet_stats_list) { 0 };
 }
 
-/* Of one moment, if the vCPU is not so busy that there is none between two exits. */
+/* Of one moment, if the vCPU is not so busy that there is none between two exits. What an older module has not is 0. */
 static void copy(struct vmlet_exit_stats *to, const struct vmlet_stats *stats, uint32_t index)
 {
 	const struct vmlet_exit_stats *from = (const void *)((const char *)stats + stats->exit_offset + index * stats->exit_size);
+	size_t size = stats->exit_size < sizeof(*to) ? stats->exit_size : sizeof(*to);
 	uint64_t sequence;
 
+	memset(to, 0, sizeof(*to));
 	for (int tries = 0; tries < TRIES; tries++) {
 		sequence = __atomic_load_n(&from->sequence, __ATOMIC_ACQUIRE);
-		memcpy(to, from, sizeof(*to));
+		memcpy(to, from, size);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (!(sequence % 2) && sequence == __atomic_load_n(&from->sequence, __ATOMIC_RELAXED))
 			return;

@@ -67,7 +67,9 @@ static const struct row vcpu_stats[] = {
 	TIMES("user_time_" name, sym, USER),
 	VMLET_EXIT_REASONS(X)
 #undef X
-#define X(sym, name) PHASE("inner_time_" name, sym, INNER), PHASE("switch_time_" name, sym, SWITCH), \
+#define X(sym, name) \
+	{ "left_" name, COUNTER, WHERE(vmlet_stats, exit[VMLET_EXIT_##sym].left), 1, 0, 1 }, \
+	PHASE("inner_time_" name, sym, INNER), PHASE("switch_time_" name, sym, SWITCH), \
 	PHASE("handler_time_" name, sym, HANDLER), PHASE("halt_time_" name, sym, HALT), PHASE("rest_time_" name, sym, REST),
 	VMLET_EXIT_REASONS(X)
 #undef X

@@ -235,15 +235,23 @@ static int serve_requests(struct vmlet_vcpu *vcpu)
 	return vmlet_request_take(vcpu, VMLET_REQ_EOI) ? tell_eoi(vcpu) : VMLET_RESUME;
 }
 
+static int do_halt(struct vmlet_vcpu *vcpu)
+{
+	int ret;
+
+	vmlet_phase_end(vcpu, VMLET_PHASE_REST);
+	ret = vmlet_halt(vcpu);
+	vmlet_phase_end(vcpu, VMLET_PHASE_HALT);
+	return ret;
+}
+
 /* HLT, or INIT without SIPI: sleep until there is a reason to go on. */
 static int wait_until_runnable(struct vmlet_vcpu *vcpu)
 {
 	bool halted = vcpu->mp_state == KVM_MP_STATE_HALTED;
 	int ret;
 
-	vmlet_phase_end(vcpu, VMLET_PHASE_REST);
-	ret = vmlet_halt(vcpu);
-	vmlet_phase_end(vcpu, VMLET_PHASE_HALT);
+	ret = do_halt(vcpu);
 	if (ret)
 		return ret;
 	if (halted) {
@@ -296,7 +304,7 @@ static int turn(struct vmlet_vcpu *vcpu)
 /* Until the first INIT. Userspace then calls again: so it learns that the vCPU has been started. */
 static long await_start(struct vmlet_vcpu *vcpu)
 {
-	int ret = vmlet_halt(vcpu);
+	int ret = do_halt(vcpu);
 
 	vcpu->run->exit_reason = ret ? KVM_EXIT_INTR : KVM_EXIT_UNKNOWN;
 	if (ret)

@@ -68,7 +68,7 @@ end $guest 2>/dev/null
 
 run 0 vmlet stat --sums --json
 says out '^\[{"vm": 0, "vcpus": 0, "tsc_khz": [1-9][0-9]*, "exits": {$'
-says out '^	"host_interrupt": {"count": [1-9][0-9]*, "guest": [1-9][0-9]*, "kernel": [1-9][0-9]*, "user": 0}'
+says out '^	"host_interrupt": {"count": [1-9][0-9]*, "guest": [1-9][0-9]*, "kernel": [1-9][0-9]*, "user": [0-9]*}'
 says_not out '"vm": [1-9]'
 verdict "sums of what has gone, in JSON"
 
