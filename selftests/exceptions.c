@@ -175,7 +175,6 @@ EXCEPTION_ROW(user_page_fault, LONG, TO_RING_3 "mov 0x40000000, %eax",
 TEST_F(exception, frame)
 {
 	struct guest_trap trap;
-	struct kvm_sregs sregs;
 
 	if (skip_here(_metadata, &variant->deviation))
 		return;
@@ -186,10 +185,8 @@ TEST_F(exception, frame)
 		    variant->vector, &trap);
 	EXPECT_EQ(variant->error, trap.error);
 	EXPECT_EQ(GUEST_CODE + variant->offset, trap.rip);
-	if (variant->vector != PF_VECTOR)
-		return;
-	vcpu_get_sregs(&self->vcpu, &sregs);
-	EXPECT_EQ(variant->cr2, sregs.cr2);
+	if (variant->vector == PF_VECTOR)
+		expect_cr2(_metadata, &self->vcpu, variant->cr2);
 }
 
 GUEST_PROGRAM(divides, LONG, "nop\n div %ecx\n inc %rbx\n hlt");

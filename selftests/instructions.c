@@ -35,13 +35,13 @@ GUEST_ROW(cr4_toggle_pge, LONG,
 GUEST_ROW(cr2_is_the_guests, LONG, "mov %rax, %cr2\n cpuid\n mov %cr2, %rax\n"
 	  "xor %ebx, %ebx\n xor %ecx, %ecx\n xor %edx, %edx",
 	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000 },
-	  .deviation.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2");
+	  .deviation.bochs_amd = BOCHS_CR2);
 GUEST_ROW(control_registers_with_caches_off, LONG,
 	  "mov %cr0, %rsi\n mov %rsi, %rdi\n or $0x40000000, %edi\n mov %rdi, %cr0\n"
 	  "mov %rax, %cr2\n mov %cr2, %rbx\n mov %cr3, %rcx\n mov %rcx, %cr3\n mov %cr4, %rdx\n mov %rdx, %cr4\n"
 	  "mov %cr0, %rdx\n xor %rdi, %rdx\n mov %rsi, %cr0\n xor %esi, %esi\n xor %edi, %edi",
 	  .in = { .rax = 0x123456789000 }, .out = { .rax = 0x123456789000, .rbx = 0x123456789000, .rcx = 0x3000 },
-	  .deviation.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2");
+	  .deviation.bochs_amd = BOCHS_CR2);
 GUEST_ROW(cr8_raise, LONG, "mov %rax, %cr8\n mov %cr8, %rbx",
 	  .in = { .rax = 9 }, .out = { .rax = 9, .rbx = 9 });
 GUEST_ROW(dr_round_trip, LONG,

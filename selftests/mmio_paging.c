@@ -66,22 +66,6 @@ static void expect_store(struct __test_metadata *_metadata, struct vcpu *vcpu)
 	run_mmio_step(_metadata, vcpu, &step);
 }
 
-static const struct deviation lost_cr2 = {
-	.bochs_amd = "Bochs' AMD-V enters a guest with the host's CR2",
-};
-
-static void expect_cr2(struct __test_metadata *_metadata, struct vcpu *vcpu, u64 address)
-{
-	struct kvm_sregs sregs;
-
-	if (deviation_here(&lost_cr2)) {
-		TH_LOG("%s: CR2 not looked at", deviation_here(&lost_cr2));
-		return;
-	}
-	vcpu_get_sregs(vcpu, &sregs);
-	EXPECT_EQ(address, sregs.cr2);
-}
-
 static void expect_page_fault(struct __test_metadata *_metadata, struct vcpu *vcpu,
 			      u64 address, u64 error, u64 rip)
 {

@@ -153,6 +153,21 @@ static inline bool skip_here(struct __test_metadata *_metadata,
 	SKIP(return true, "%s", reason);
 }
 
+static inline void expect_cr2(struct __test_metadata *_metadata, struct vcpu *vcpu, u64 address)
+{
+	static const struct deviation lost = {
+		.bochs_amd = BOCHS_CR2,
+	};
+	struct kvm_sregs sregs;
+
+	if (deviation_here(&lost)) {
+		TH_LOG("%s: CR2 not looked at", deviation_here(&lost));
+		return;
+	}
+	vcpu_get_sregs(vcpu, &sregs);
+	EXPECT_EQ(address, sregs.cr2);
+}
+
 static inline void run_row(struct __test_metadata *_metadata, struct vcpu *vcpu,
 			   enum guest_mode mode, const struct row_regs *in,
 			   const struct step *steps, const struct row_regs *out)
