@@ -57,7 +57,7 @@ shell-svm shell-vmx shell-svm-bochs: shell-%: all
 	scripts/lab-run $* --time 86400 --tty -- 'echo "use-vmlet or use-kvm takes the CPU; exit ends the lab host."; exec sh -i'
 
 ##
-## make check        build, sparse, checkpatch, selftests and clients everywhere (25 minutes)
+## make check        build, sparse, checkpatch, selftests and clients everywhere (half an hour)
 ## make check-svm    build and selftests in one kind of lab host: check-svm (AMD-V
 ##                   in QEMU), check-vmx (VT-x in Bochs), check-svm-bochs
 ## make check-debug  selftests and a Linux boot on vmlet in the debug lab kernel: no

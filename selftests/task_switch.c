@@ -100,7 +100,7 @@ static const struct deviation same_cr3 = {
 };
 
 static const struct deviation lost_cr2 = {
-	.bochs_amd = "Bochs' VMRUN does not load CR2",
+	.bochs_amd = BOCHS_CR2,
 };
 
 static const struct deviation no_next_rip = {

@@ -148,7 +148,7 @@ TEST_F(events, payload_of_db)
 TEST_F(events, payload_of_page_fault)
 {
 	static const struct deviation lost_cr2 = {
-		.bochs_amd = "Bochs' VMRUN does not load CR2",
+		.bochs_amd = BOCHS_CR2,
 	};
 	struct guest_trap trap;
 	struct kvm_sregs sregs;

@@ -54,7 +54,7 @@ struct deviation {
 
 #define BOCHS_STEPS "Bochs' AMD-V carries a single step over #VMEXIT into the host, and panics"
 
-#define BOCHS_CR2 "Bochs' AMD-V enters a guest with the host's CR2"
+#define BOCHS_CR2 "Bochs' VMRUN does not load CR2: the host's shows in the guest"
 #define BOCHS_SOFT "Bochs' AMD-V delivers injected software interrupts wrongly"
 #define AMD_V86 "the emulator's AMD-V crashes at an exit from virtual-8086 mode"
 
